@@ -1,0 +1,184 @@
+//! What the console and the HTTP APIs need of a node. The node implements it; tests fake it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use model::auth::Actor;
+use model::ids::RequestId;
+use model::node::Resources;
+use model::{Applied, Command, DeploymentId, NodeId, Origin, State, TaskId, Timestamp};
+use tokio::sync::watch;
+
+/// A command with what only the front door knows. The backend adds format and time.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub actor: Actor,
+    pub origin: Origin,
+    pub request_id: Option<RequestId>,
+    pub expected_version: Option<Timestamp>,
+    pub command: Command,
+}
+
+/// Why a command has no answer. Everything but `Unknown` means that it was not applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    #[error("no leader: {0}")]
+    NoLeader(String),
+    #[error("no space left for the cluster's log: {0}")]
+    NoSpace(String),
+    #[error("the command is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("no answer in time; whether the command was applied is unknown")]
+    Unknown,
+    #[error("the cluster's log failed: {0}")]
+    Failed(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    #[error("the claim code is wrong")]
+    WrongCode,
+    #[error("too many wrong codes; try again in {seconds} s")]
+    TooManyTries { seconds: u64 },
+    #[error("this cluster is already claimed")]
+    AlreadyClaimed,
+    #[error("the password must have {min} to {max} characters", min = model::limits::PASSWORD_BYTES_MIN, max = model::limits::PASSWORD_BYTES_MAX)]
+    BadPassword,
+    #[error(transparent)]
+    Unavailable(Unavailable),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoginError {
+    #[error("name or password is wrong")]
+    Wrong,
+    #[error("too many wrong passwords; try again in {seconds} s")]
+    TooManyTries { seconds: u64 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SandboxError {
+    #[error("there is no such file in the sandbox of this task")]
+    NotFound,
+    #[error("the sandbox of this task is on another node")]
+    Elsewhere(NodeId),
+    #[error("the sandbox cannot be read: {0}")]
+    Io(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogStream {
+    Stdout,
+    Stderr,
+}
+
+/// A run of output. `offset` is the byte position of `data` in everything the task ever wrote to this stream, and so
+/// a cursor that stays valid; `first_offset` is the oldest byte still kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogChunk {
+    pub offset: u64,
+    pub first_offset: u64,
+    pub data: Vec<u8>,
+}
+
+impl LogChunk {
+    /// Where the next read goes on.
+    pub fn end(&self) -> u64 {
+        self.offset + self.data.len() as u64
+    }
+}
+
+/// One named step of the boot, with milliseconds since the kernel started.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BootPhase {
+    pub name: String,
+    pub start_ms: u64,
+    /// `None` while it runs.
+    pub end_ms: Option<u64>,
+    /// Empty unless it failed or has something to say.
+    pub note: String,
+}
+
+/// A role of this program on the node, as init supervises it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Service {
+    pub name: String,
+    pub pid: Option<i32>,
+    pub restarts: u32,
+    /// Why it ended last; empty if it never did.
+    pub last_end: String,
+}
+
+/// What the answering node says of itself; never part of the replicated state.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct NodeStatus {
+    pub id: NodeId,
+    pub name: String,
+    pub product_version: String,
+    pub kernel: String,
+    pub addresses: Vec<IpAddr>,
+    pub resources: Resources,
+    pub used: Resources,
+    pub uptime_s: u64,
+    pub memory_total_kib: u64,
+    pub memory_available_kib: u64,
+    pub state_bytes_free: u64,
+    pub state_bytes_total: u64,
+    pub phases: Vec<BootPhase>,
+    pub services: Vec<Service>,
+    pub last_error: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaderInfo {
+    pub node: NodeId,
+    /// `host:port` of its plain HTTP API.
+    pub address: String,
+    /// Whether the answering node leads.
+    pub is_self: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    Reboot,
+    Off,
+}
+
+#[async_trait::async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// The latest state this node has applied: fast, possibly stale.
+    fn state(&self) -> Arc<State>;
+    /// Wakes at each new state.
+    fn watch(&self) -> watch::Receiver<Arc<State>>;
+    /// A state that includes every write acknowledged before the call (a ReadIndex read).
+    async fn read(&self) -> Result<Arc<State>, Unavailable>;
+    /// Replicates a command and answers once it is durable and applied here.
+    async fn propose(&self, request: Request) -> Result<Applied, Unavailable>;
+    fn leader(&self) -> Option<LeaderInfo>;
+    fn fresh_deployment(&self) -> DeploymentId;
+
+    /// Takes an unclaimed cluster: `admin` with `password` becomes its administrator.
+    async fn claim(&self, code: &str, password: &str, origin: Origin) -> Result<(), ClaimError>;
+    /// Checks a password; slow on purpose, limited per client address.
+    async fn login(&self, name: &str, password: &str, client_ip: &str) -> Result<Actor, LoginError>;
+
+    fn node(&self) -> NodeStatus;
+    /// At most `limit` bytes of a task's output from `offset`; `None` for the last `limit` bytes.
+    async fn read_log(
+        &self,
+        task: &TaskId,
+        stream: LogStream,
+        offset: Option<u64>,
+        limit: usize,
+    ) -> Result<LogChunk, SandboxError>;
+    /// Output from `offset` on, as it is written; ends when the task has ended and all was sent.
+    async fn follow_log(
+        &self,
+        task: &TaskId,
+        stream: LogStream,
+        offset: u64,
+    ) -> Result<BoxStream<'static, LogChunk>, SandboxError>;
+    /// Asks init; returns once it accepted.
+    async fn power(&self, power: Power) -> Result<(), String>;
+}

@@ -1,0 +1,187 @@
+//! What can be proposed to the log, and what applying it answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::app::AppSpec;
+use crate::auth::{Actor, SessionKey, User};
+use crate::ids::RequestId;
+use crate::node::Node;
+use crate::task::{KillReason, TaskUpdate};
+use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
+
+/// A command with what audit, deduplication and time need to know of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Format of this envelope and its command; see [`FORMAT`].
+    pub format: u32,
+    /// Present on requests that a client may retry: the same id is applied once and answered alike.
+    pub request_id: Option<RequestId>,
+    pub actor: Actor,
+    pub origin: Origin,
+    /// The proposer's cluster time. `apply` uses the later of this and the state's own.
+    pub at: Timestamp,
+    /// Apply only if the named app still has this version (optimistic concurrency), else [`Reject::VersionMoved`].
+    pub expected_version: Option<Timestamp>,
+    pub command: Command,
+}
+
+/// The envelope format written by this program. Raised only together with `State.feature_level`.
+pub const FORMAT: u32 = 1;
+
+/// The highest `State.feature_level` this program understands.
+pub const FEATURE_LEVEL: u32 = 1;
+
+/// Where a request came from, for events (`clientIp`, `uri`) and audit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Origin {
+    pub client_ip: String,
+    pub uri: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Command {
+    /// The first administrator takes the cluster. Fails once it is claimed.
+    Claim {
+        cluster: ClusterId,
+        admin: User,
+        session_key: SessionKey,
+    },
+    /// A node makes itself known, or reports that it booted or changed.
+    RegisterNode {
+        node: Node,
+    },
+    /// Creates or replaces an app's definition; starts deployment `deployment`.
+    PutApp {
+        app: Box<AppSpec>,
+        mode: PutMode,
+        deployment: DeploymentId,
+        force: bool,
+    },
+    /// Restarts every instance by the upgrade strategy, as a new version of the same definition.
+    RestartApp {
+        app: AppId,
+        deployment: DeploymentId,
+        force: bool,
+    },
+    DeleteApp {
+        app: AppId,
+        deployment: DeploymentId,
+        force: bool,
+    },
+    /// Ends the named tasks; with `scale`, the app also wants that many instances fewer.
+    KillTasks {
+        tasks: Vec<TaskId>,
+        scale: bool,
+        deployment: DeploymentId,
+        force: bool,
+    },
+    /// Forgets the back-off of an app, so that it launches at once.
+    ResetDelay {
+        app: AppId,
+    },
+    /// The leader's decisions, made on the state at log index `based_on`.
+    ApplyPlan {
+        based_on: u64,
+        actions: Vec<Action>,
+    },
+    /// What a node saw, batched.
+    Report {
+        node: NodeId,
+        updates: Vec<TaskUpdate>,
+    },
+    /// All members support `level`: commands of that level may be proposed from now on.
+    RaiseFeatureLevel {
+        level: u32,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PutMode {
+    /// POST: the app must not exist.
+    Create,
+    /// PUT: create or replace.
+    Upsert,
+    /// PATCH: the app must exist.
+    Update,
+}
+
+/// One decision of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Action {
+    Launch {
+        app: AppId,
+        version: Timestamp,
+        task: TaskId,
+        node: NodeId,
+        ports: Vec<u16>,
+    },
+    Kill {
+        task: TaskId,
+        reason: KillReason,
+    },
+    /// The deployment reached its goal.
+    FinishDeployment {
+        deployment: DeploymentId,
+    },
+    /// Why an app's instances wait, shown to people; proposed only when it changes. Empty text: nothing waits.
+    Waiting {
+        app: AppId,
+        reason: String,
+    },
+}
+
+/// The answer of the log to one command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Log index at which the command was applied; later states include it.
+    pub index: u64,
+    pub result: Result<Outcome, Reject>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    /// A deployment was started, or (`changed == false`) nothing differed from what is.
+    Deployed {
+        deployment: DeploymentId,
+        version: Timestamp,
+        created: bool,
+        changed: bool,
+    },
+    /// The tasks that were sentenced.
+    Killed {
+        tasks: Vec<TaskId>,
+        deployment: Option<DeploymentId>,
+    },
+}
+
+/// Why a well-formed command was not applied. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "reject", rename_all = "snake_case")]
+pub enum Reject {
+    #[error("the cluster is already claimed")]
+    AlreadyClaimed,
+    #[error("the cluster is not claimed yet")]
+    NotClaimed,
+    #[error("An app with id [{app}] already exists.")]
+    AppExists { app: AppId },
+    #[error("App '{app}' does not exist")]
+    AppUnknown { app: AppId },
+    #[error("App is locked by one or more deployments. Override with the option '?force=true'. View details at '/v2/deployments/{}'.", deployments.first().map(ToString::to_string).unwrap_or_default())]
+    AppLocked { deployments: Vec<DeploymentId> },
+    #[error("the app is now at version {current}, not {expected}")]
+    VersionMoved { expected: Timestamp, current: Timestamp },
+    #[error("the plan was made on index {based_on}, but {what} changed since")]
+    StalePlan { based_on: u64, what: String },
+    #[error("node {node} is not a member")]
+    NodeUnknown { node: NodeId },
+    #[error("the limit of {limit} {what} is reached")]
+    Limit { limit: u64, what: String },
+    /// A rule that needs the whole state to check; `path` as in API error bodies.
+    #[error("{path}: {message}")]
+    Invalid { path: String, message: String },
+}

@@ -1,0 +1,1 @@
+//! What one node must do: the difference between what the state wants of it and what runs there.

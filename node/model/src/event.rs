@@ -1,0 +1,88 @@
+//! What happened, derived while applying: the same events with the same ids on every node.
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::app::AppSpec;
+use crate::task::{EndState, TaskState};
+use crate::{AppId, DeploymentId, NodeId, TaskId, Timestamp};
+
+/// Orders events cluster-wide: the log index that caused it, and its place among that index' events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EventId {
+    pub index: u64,
+    pub n: u32,
+}
+
+impl std::fmt::Display for EventId {
+    /// `index-n`, the text of `id:` and `Last-Event-ID`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.index, self.n)
+    }
+}
+
+impl EventId {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (index, n) = text.split_once('-')?;
+        Some(Self { index: index.parse().ok()?, n: n.parse().ok()? })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub id: EventId,
+    pub at: Timestamp,
+    pub kind: EventKind,
+}
+
+/// Rendered as Marathon's events by the API and as sentences by the console.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    ClusterClaimed,
+    NodeRegistered {
+        node: NodeId,
+        rebooted: bool,
+    },
+    /// An app was created, changed or deleted through the API.
+    ApiPost {
+        client_ip: String,
+        uri: String,
+        app: Arc<AppSpec>,
+    },
+    AppDeleted {
+        app: AppId,
+    },
+    TaskStatus {
+        app: AppId,
+        task: TaskId,
+        node: NodeId,
+        version: Timestamp,
+        status: TaskStatus,
+        message: String,
+        ports: Vec<u16>,
+    },
+    DeploymentStarted {
+        deployment: DeploymentId,
+        app: AppId,
+        version: Timestamp,
+    },
+    DeploymentSucceeded {
+        deployment: DeploymentId,
+        app: AppId,
+        version: Timestamp,
+    },
+    /// Replaced by a forced change, or the app went away.
+    DeploymentCancelled {
+        deployment: DeploymentId,
+        app: AppId,
+        version: Timestamp,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    Live(TaskState),
+    Ended(EndState),
+}

@@ -1,0 +1,34 @@
+//! The one table of limits. Every limit has an error that names it; none is silent.
+
+/// Bytes of one HTTP request body on `/v2` and the console.
+pub const REQUEST_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one app definition in its canonical form.
+pub const APP_BYTES_MAX: usize = 256 * 1024;
+pub const APP_ID_BYTES_MAX: usize = 255;
+pub const TASK_ID_BYTES_MAX: usize = 320;
+pub const APPS_MAX: usize = 10_000;
+pub const INSTANCES_PER_APP_MAX: u32 = 10_000;
+pub const LABELS_PER_APP_MAX: usize = 256;
+pub const ENV_PER_APP_MAX: usize = 1_024;
+pub const PORTS_PER_APP_MAX: usize = 128;
+/// Stored definitions of one app, newest first (Marathon keeps 50).
+pub const VERSIONS_PER_APP_MAX: usize = 50;
+/// Ended tasks remembered per app: a task that ends every ten seconds makes 8,000 a day.
+pub const HISTORY_PER_APP_MAX: usize = 25;
+pub const NODES_MAX: usize = 1_000;
+pub const USERS_MAX: usize = 1_000;
+pub const TOKENS_MAX: usize = 10_000;
+/// Answers remembered so that a retried request is applied once.
+pub const REQUESTS_REMEMBERED_MAX: usize = 4_096;
+pub const DEPLOYMENTS_MAX: usize = 100;
+/// Events kept for `Last-Event-ID`.
+pub const EVENTS_KEPT_MAX: usize = 1_024;
+/// Clients on the event streams of one node.
+pub const EVENT_CLIENTS_MAX: usize = 256;
+/// Task reports in one command.
+pub const REPORT_UPDATES_MAX: usize = 1_000;
+/// Launches and kills in one plan: bounds a log entry and the time `apply` takes.
+pub const PLAN_ACTIONS_MAX: usize = 500;
+pub const MESSAGE_BYTES_MAX: usize = 1_024;
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
+pub const PASSWORD_BYTES_MIN: usize = 8;

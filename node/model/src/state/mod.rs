@@ -1,0 +1,151 @@
+//! The cluster's state: what the log says, and nothing else.
+//!
+//! Maps are persistent (`imbl`), so that `clone` is O(1): readers, planners and snapshots hold a `State` while
+//! `apply` goes on with the next.
+
+mod apply;
+
+use imbl::{OrdMap, Vector};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::app::AppSpec;
+use crate::auth::{SessionKey, Token, User};
+use crate::command::Applied;
+use crate::event::Event;
+use crate::ids::RequestId;
+use crate::node::Node;
+use crate::task::{Ended, Task};
+use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Format of this value in snapshots.
+    pub format: u32,
+    pub feature_level: u32,
+    /// Log index of the last command applied.
+    pub index: u64,
+    /// Cluster time: the latest stamp seen. Never goes back.
+    pub now: Timestamp,
+    /// `None` until claimed.
+    pub cluster: Option<ClusterId>,
+    pub session_key: Option<SessionKey>,
+    pub users: OrdMap<String, User>,
+    /// By the token's SHA-256.
+    pub tokens: OrdMap<String, Token>,
+    /// Reserved for values that must not be shown; empty now.
+    pub secrets: OrdMap<String, String>,
+    pub nodes: OrdMap<NodeId, Arc<Node>>,
+    pub apps: OrdMap<AppId, Arc<App>>,
+    pub deployments: OrdMap<DeploymentId, Arc<Deployment>>,
+    /// Which app a live task belongs to.
+    pub task_apps: OrdMap<TaskId, AppId>,
+    /// Answers to requests with an id, oldest first in `request_order`.
+    pub requests: OrdMap<RequestId, Applied>,
+    pub request_order: Vector<RequestId>,
+    /// Oldest first; at most `limits::EVENTS_KEPT_MAX`.
+    pub events: Vector<Arc<Event>>,
+}
+
+/// An app with everything that happened under its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct App {
+    /// The current definition.
+    pub spec: Arc<AppSpec>,
+    /// All stored definitions, the current one last.
+    pub versions: Vector<Arc<AppSpec>>,
+    /// Live tasks, sentenced ones included.
+    pub tasks: OrdMap<TaskId, Arc<Task>>,
+    /// Ended tasks, newest first.
+    pub history: Vector<Arc<Ended>>,
+    pub last_failure: Option<Arc<Ended>>,
+    pub backoff: Backoff,
+    /// Why instances wait, in a sentence; empty if none does.
+    pub waiting: String,
+    /// The app was deleted; it goes away with its last task.
+    pub deleted: bool,
+}
+
+/// The launch delay of one app. Durations, so that no wall clock matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Backoff {
+    /// The current delay; 0 before the first failure.
+    pub delay_ms: u64,
+    /// Cluster time from which the delay counts: when the last failure was applied.
+    pub since: Timestamp,
+}
+
+impl Backoff {
+    /// Cluster time from which the app may launch again.
+    pub fn until(&self) -> Timestamp {
+        self.since.plus_ms(self.delay_ms)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    pub app: AppId,
+    /// The version the app is on its way to.
+    pub version: Timestamp,
+    pub kind: DeploymentKind,
+    pub started_at: Timestamp,
+}
+
+/// Names of Marathon's deployment actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentKind {
+    Start,
+    Scale,
+    Restart,
+    Stop,
+}
+
+/// The format of [`State`] in snapshots written by this program.
+pub const FORMAT: u32 = 1;
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            format: FORMAT,
+            feature_level: crate::command::FEATURE_LEVEL,
+            index: 0,
+            now: Timestamp::default(),
+            cluster: None,
+            session_key: None,
+            users: OrdMap::new(),
+            tokens: OrdMap::new(),
+            secrets: OrdMap::new(),
+            nodes: OrdMap::new(),
+            apps: OrdMap::new(),
+            deployments: OrdMap::new(),
+            task_apps: OrdMap::new(),
+            requests: OrdMap::new(),
+            request_order: Vector::new(),
+            events: Vector::new(),
+        }
+    }
+}
+
+impl State {
+    pub fn is_claimed(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// The app by id, unless it is on its way out.
+    pub fn app(&self, id: &AppId) -> Option<&Arc<App>> {
+        self.apps.get(id).filter(|app| !app.deleted)
+    }
+
+    /// The app and the live task of that id.
+    pub fn task(&self, id: &TaskId) -> Option<(&Arc<App>, &Arc<Task>)> {
+        let app = self.apps.get(self.task_apps.get(id)?)?;
+        Some((app, app.tasks.get(id)?))
+    }
+
+    /// Deployments of `app` that run now.
+    pub fn deployments_of<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = &'a Arc<Deployment>> + 'a {
+        self.deployments.values().filter(move |d| d.app == *app)
+    }
+}

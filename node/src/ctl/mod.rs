@@ -1,0 +1,8 @@
+use crate::Exit;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+pub fn run(_args: Args) -> Exit {
+    Exit::Internal
+}

@@ -26,7 +26,9 @@ pub enum OpenError {
     Entry(#[from] CodecError),
     #[error("{path} is damaged: {what}")]
     Damaged { path: PathBuf, what: String },
-    #[error("{path} was written in state format {found}, this program knows {known}: a newer version wrote it")]
+    #[error(
+        "{path} was written in state format {found}, this program knows {known}: a newer version wrote it"
+    )]
     SnapshotFormat { path: PathBuf, found: u32, known: u32 },
     #[error("{path} is missing, but there are snapshots: this node's votes are lost, it must join anew")]
     LogMissing { path: PathBuf },

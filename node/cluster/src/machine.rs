@@ -153,8 +153,7 @@ impl<R: AsyncRuntime> RaftStateMachine<Tc<R>> for Machine {
 
 impl Machine {
     fn builder(&self) -> Builder {
-        let meta =
-            SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() };
+        let meta = SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() };
         Builder { meta, state: Arc::new(self.state.clone()), shared: self.shared.clone() }
     }
 }

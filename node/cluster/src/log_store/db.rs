@@ -23,11 +23,13 @@ const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS log (idx INTEGER PRIMARY KEY, e BLOB NOT NULL) STRICT;";
 const GET_META: &str = "SELECT value FROM meta WHERE key=?1";
-const SET_META: &str = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value=excluded.value";
+const SET_META: &str =
+    "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value=excluded.value";
 const APPEND: &str = "INSERT INTO log (idx, e) VALUES (?1, ?2)";
 const TRUNCATE: &str = "DELETE FROM log WHERE idx >= ?1";
 /// Bounded on purpose: one statement over all purged rows took 1.5 s for 100,000 of them and deposed the leader.
-const DELETE_SOME: &str = "DELETE FROM log WHERE idx IN (SELECT idx FROM log WHERE idx < ?1 ORDER BY idx LIMIT ?2)";
+const DELETE_SOME: &str =
+    "DELETE FROM log WHERE idx IN (SELECT idx FROM log WHERE idx < ?1 ORDER BY idx LIMIT ?2)";
 const SPAN: &str = "SELECT min(idx), max(idx), count(*) FROM log WHERE idx > ?1";
 const OLDEST: &str = "SELECT min(idx) FROM log";
 const READ: &str = "SELECT idx, e FROM log WHERE idx >= ?1 AND idx < ?2 ORDER BY idx";
@@ -85,7 +87,11 @@ impl Db {
         match get::<u32>(&self.conn, path, "schema")? {
             Some(SCHEMA) => {}
             Some(found) => {
-                return Err(OpenError::Schema { path: path.to_owned(), found: found.to_string(), known: SCHEMA });
+                return Err(OpenError::Schema {
+                    path: path.to_owned(),
+                    found: found.to_string(),
+                    known: SCHEMA,
+                });
             }
             None => self.sign(path, node)?,
         }
@@ -128,7 +134,8 @@ impl Db {
             }
             (None, None) => purged,
             _ => {
-                let what = format!("entries {min:?} to {max:?} are {count}, and {} should be the first", mark + 1);
+                let what =
+                    format!("entries {min:?} to {max:?} are {count}, and {} should be the first", mark + 1);
                 return Err(damaged(path, what));
             }
         };
@@ -236,7 +243,11 @@ impl Reader {
     }
 }
 
-fn get<T: DeserializeOwned>(conn: &Connection, path: &Path, key: &'static str) -> Result<Option<T>, OpenError> {
+fn get<T: DeserializeOwned>(
+    conn: &Connection,
+    path: &Path,
+    key: &'static str,
+) -> Result<Option<T>, OpenError> {
     let text: Option<String> = conn
         .query_row(GET_META, [key], |row| row.get(0))
         .optional()

@@ -174,7 +174,9 @@ impl LogStore {
             let (id, bytes) = (entry.log_id, codec::encode(&entry)?);
             let end = view.span().end;
             if !view.push(entry, bytes.len()) {
-                return Err(io::Error::other(format!("entry {id} does not follow the last, {end} was expected")));
+                return Err(io::Error::other(format!(
+                    "entry {id} does not follow the last, {end} was expected"
+                )));
             }
             rows.push((id.index, bytes));
         }

@@ -60,7 +60,7 @@ impl View {
     }
 
     pub fn truncate_after(&mut self, last: Option<LogId>) {
-        self.last = last.max(self.purged);
+        self.last = self.last.min(last.max(self.purged));
         let end = self.span().end;
         self.durable_to = self.durable_to.min(end);
         self.tail.truncate(end);

@@ -24,7 +24,10 @@ async fn a_pristine_folder_becomes_a_cluster_of_one() {
     assert_eq!(metrics.applied, Some(applied.index));
     assert!(metrics.log_bytes > 0 && metrics.free_bytes.is_some());
     let leadership = *cluster.leadership().borrow();
-    assert!(matches!(leadership, Leadership { leader: Some(NODE), is_self: true, term: 1.. }), "{leadership:?}");
+    assert!(
+        matches!(leadership, Leadership { leader: Some(NODE), is_self: true, term: 1.. }),
+        "{leadership:?}"
+    );
     cluster.shutdown().await;
 }
 

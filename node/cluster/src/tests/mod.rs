@@ -32,7 +32,13 @@ async fn lead(cluster: &Cluster) {
 
 fn proposal() -> Proposal {
     let command = Command::RaiseFeatureLevel { level: model::command::FEATURE_LEVEL };
-    Proposal { actor: Actor::System, origin: Origin::default(), request_id: None, expected_version: None, command }
+    Proposal {
+        actor: Actor::System,
+        origin: Origin::default(),
+        request_id: None,
+        expected_version: None,
+        command,
+    }
 }
 
 async fn refused(config: Config) -> OpenError {

@@ -1,8 +1,8 @@
 //! Room for the log: the log must never be what fills the disk, nor be stopped by what else does.
 //!
 //! Two lines of defence. Proposals are refused while less than the reserve is free; reads, DNS and tasks go on. And
-//! half of the reserve is taken by a file, `ballast`, so that others cannot use it up: it is given back when a start
-//! finds the disk full, because even opening a database needs a little space.
+//! a file, `ballast`, of half the reserve is kept beside it, so that others cannot use that up: it is given back when
+//! they have used up everything else, because votes, marks and even opening a database need a little space.
 
 use std::fs::{self, File};
 use std::io;
@@ -32,15 +32,14 @@ impl Space {
     /// Takes the ballast if there is plenty of room, gives it back if there is little. Call before the log is opened.
     pub fn open(dir: &Path, reserve: u64) -> io::Result<Self> {
         let space = Self { dir: dir.to_owned(), reserve, seen: Mutex::new(None) };
-        let ballast = dir.join("ballast");
-        let (taken, free) = (ballast.exists(), free_bytes(dir)?);
-        if taken && free < reserve / 2 {
-            tracing::warn!(free, reserve, "little space left; giving back the ballast");
-            fs::remove_file(&ballast)?;
-        } else if !taken && free >= reserve.saturating_mul(2) && reserve > 0 {
-            take_ballast(&ballast, reserve / 2)?;
+        if space.measure()? >= reserve.saturating_mul(2) && reserve > 0 && !space.ballast().exists() {
+            take_ballast(&space.ballast(), reserve / 2)?;
         }
         Ok(space)
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.dir.join("ballast")
     }
 
     pub fn reserve(&self) -> u64 {
@@ -54,11 +53,22 @@ impl Space {
         match *seen {
             Some((at, free)) if now < at + FRESH_MS => Ok(free),
             _ => {
-                let free = free_bytes(&self.dir)?;
+                let free = self.measure()?;
                 *seen = Some((now, free));
                 Ok(free)
             }
         }
+    }
+
+    /// Free bytes now, after the ballast was given back if they are few.
+    fn measure(&self) -> io::Result<u64> {
+        let free = free_bytes(&self.dir)?;
+        if free >= self.reserve / 2 || !self.ballast().exists() {
+            return Ok(free);
+        }
+        tracing::warn!(free, reserve = self.reserve, "little space left; giving back the ballast");
+        fs::remove_file(self.ballast())?;
+        free_bytes(&self.dir)
     }
 
     /// A snapshot may use the reserve's upper half: it is what lets the log shrink again.

@@ -51,7 +51,7 @@ impl ClusterClock {
 }
 
 /// Milliseconds since this machine booted, suspended time included.
-pub fn boottime_ms() -> u64 {
+fn boottime_ms() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("every Linux has this clock");
     u64::try_from(time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000).unwrap_or(0)
 }

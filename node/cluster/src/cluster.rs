@@ -40,7 +40,8 @@ pub struct Proposal {
     pub command: Command,
 }
 
-/// Figures of this node's part of the log. Indices count entries from 0; `None` means none yet.
+/// Figures of this node's part of the log. Indices count entries from 0; `None` means none yet. They may lag an answer
+/// of `propose` by a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metrics {
     pub last_log: Option<u64>,

@@ -31,8 +31,11 @@ pub fn read(fields: &Fields) -> (Network, Vec<Port>) {
         Network::Bridge => mapped(mappings, definitions.map_or(0, |d| d.len()), true),
         Network::Container { .. } => mapped(mappings, definitions.map_or(0, |d| d.len()), false),
     };
-    if let Network::Container { networks } = &network {
-        refuse_ambiguous_names([container.as_ref(), docker.as_ref()], networks);
+    let parts = [container.as_ref(), docker.as_ref()];
+    match &network {
+        Network::Host => {}
+        Network::Bridge => refuse_ambiguous_names(parts, &[]),
+        Network::Container { networks } => refuse_ambiguous_names(parts, networks),
     }
     (network, ports)
 }

@@ -81,7 +81,9 @@ pub(super) fn string<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, Syntax
             }
             // skip_plain stops only at these two, at control characters and at the end.
             _ => {
-                return Err(cursor.fault("`\"` at the end of the string (a line break inside is written \\n)"));
+                return Err(
+                    cursor.fault("`\"` at the end of the string (a line break inside is written \\n)")
+                );
             }
         }
         let plain = cursor.offset();

@@ -15,6 +15,7 @@ mod node_loop;
 mod register;
 mod report;
 mod screen;
+mod sweep;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -128,6 +129,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
     loops.spawn(report::run(cluster.clone(), init.clone(), node, shutdown.clone()));
     loops.spawn(node_loop::run(cluster.clone(), init.clone(), machine.clone(), args.paths.clone(), shutdown.clone()));
+    loops.spawn(sweep::run(cluster.clone(), init.clone(), args.paths.clone(), shutdown.clone()));
     loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
     loops.close();
 

@@ -2,6 +2,12 @@
 
 /// Bytes of one HTTP request body on `/v2` and the console.
 pub const REQUEST_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Brackets open at once in a JSON text of a request; the deepest app uses 8, group trees nest more.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Thousandths of a processor that one task may ask for: large enough for any machine, small enough to be summed.
+pub const CPU_MILLI_PER_TASK_MAX: u64 = 1_000_000_000;
+/// MiB of memory, and of disk, that one task may ask for.
+pub const MIB_PER_TASK_MAX: u64 = 1_000_000_000;
 /// Bytes of one app definition in its canonical form.
 pub const APP_BYTES_MAX: usize = 256 * 1024;
 pub const APP_ID_BYTES_MAX: usize = 255;
@@ -10,12 +16,21 @@ pub const APPS_MAX: usize = 10_000;
 pub const INSTANCES_PER_APP_MAX: u32 = 10_000;
 pub const LABELS_PER_APP_MAX: usize = 256;
 pub const ENV_PER_APP_MAX: usize = 1_024;
+/// Items of any other list in an app: constraints, dependencies, volumes, things to fetch.
+pub const LIST_PER_APP_MAX: usize = 256;
 pub const PORTS_PER_APP_MAX: usize = 128;
 /// Stored definitions of one app, newest first (Marathon keeps 50).
 pub const VERSIONS_PER_APP_MAX: usize = 50;
 /// Ended tasks remembered per app: a task that ends every ten seconds makes 8,000 a day.
 pub const HISTORY_PER_APP_MAX: usize = 25;
+/// First and last port given to apps that ask for service port 0.
+pub const SERVICE_PORTS: (u16, u16) = (10_000, 20_000);
 pub const NODES_MAX: usize = 1_000;
+pub const NODE_ATTRIBUTES_MAX: usize = 256;
+pub const NODE_ADDRESSES_MAX: usize = 64;
+/// Bytes of a node's name, versions, and each attribute's key and value.
+pub const NODE_TEXT_BYTES_MAX: usize = 255;
+pub const USER_NAME_BYTES_MAX: usize = 128;
 pub const USERS_MAX: usize = 1_000;
 pub const TOKENS_MAX: usize = 10_000;
 /// Answers remembered so that a retried request is applied once.

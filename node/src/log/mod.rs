@@ -5,14 +5,14 @@
 //! answers a reader with. A task owns its sandbox and may plant anything there; both sides only ever touch plain
 //! files directly below it.
 
-mod file;
+mod output_file;
 pub mod index;
 pub mod protocol;
 mod pump;
 mod read;
 mod stream;
 
-pub use read::{has_ended, read};
+pub use read::{file, read};
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

@@ -3,14 +3,20 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use console::{LogChunk, LogStream, SandboxError};
 use model::TaskId;
 use nix::unistd::{Whence, lseek};
 
-use super::file;
+use super::output_file;
 use super::index::{self, Index};
 use crate::config::Paths;
+
+/// The file in the sandbox that holds the output; for whoever wants to hear that it grows.
+pub fn file(paths: &Paths, task: &TaskId, stream: LogStream) -> PathBuf {
+    paths.sandbox(task).join(output_file::name(stream))
+}
 
 /// At most `limit` bytes of `stream` from `offset`, or the last `limit` bytes. Bytes that were given up are skipped:
 /// look at the chunk's `offset` to see where it really begins.
@@ -23,7 +29,7 @@ pub fn read(
 ) -> Result<LogChunk, SandboxError> {
     let index = read_index(paths, task)?;
     let first_offset = index.first(stream);
-    let Some(file) = file::open_for_reading(&paths.sandbox(task), stream).map_err(fault)? else {
+    let Some(file) = output_file::open_for_reading(&paths.sandbox(task), stream).map_err(fault)? else {
         return Ok(LogChunk { offset: first_offset, first_offset, data: Vec::new() });
     };
     let length = file.metadata().map_err(fault)?.len();
@@ -41,12 +47,6 @@ pub fn read(
     }
     data.truncate(filled);
     Ok(LogChunk { offset: start, first_offset, data })
-}
-
-/// Whether both streams have ended and all their bytes can be read.
-pub fn has_ended(paths: &Paths, task: &TaskId) -> Result<bool, SandboxError> {
-    let index = read_index(paths, task)?;
-    Ok([LogStream::Stdout, LogStream::Stderr].iter().all(|stream| index.end(*stream).is_some()))
 }
 
 fn read_index(paths: &Paths, task: &TaskId) -> Result<Index, SandboxError> {

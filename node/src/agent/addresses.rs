@@ -18,7 +18,7 @@ impl AddressEvents {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket::socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
         socket::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, ADDRESS_GROUPS))?;
-        Ok(Self(AsyncFd::new(fd)?))
+        Ok(Self(AsyncFd::register(fd)?))
     }
 
     /// Returns after at least one change; what changed is for the caller to look at. Cancel safe.

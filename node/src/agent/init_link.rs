@@ -157,7 +157,7 @@ fn open(path: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket::socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
     socket::connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-    AsyncFd::new(fd)
+    AsyncFd::register(fd)
 }
 
 /// Talks until the line breaks; the answer says how.

@@ -2,6 +2,7 @@
 
 mod apps;
 pub mod http;
+pub mod init;
 pub mod leftovers;
 pub mod node;
 pub mod task_root;

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use crate::lock::{Lock, Pin, sha256_file};
+use crate::mirror::{self, Mirror};
 use crate::progress;
 use crate::spec::{Debian, Spec};
 
@@ -110,7 +111,8 @@ impl Apt {
                 .with_context(|| format!("making {}", base.join(dir).display()))?;
         }
         let base = base.canonicalize().context("finding the cache folder")?;
-        fs::write(base.join("sources.list"), sources(debian)).context("writing sources.list")?;
+        fs::write(base.join("sources.list"), sources(debian, &mirror::find()?))
+            .context("writing sources.list")?;
         fs::write(base.join("status"), status(&debian.provided)).context("writing status")?;
         let config = base.join("apt.conf");
         fs::write(&config, configuration(&base)).context("writing apt.conf")?;
@@ -177,13 +179,13 @@ fn installed_line(line: &str) -> Option<(&str, &str)> {
     Some((name, version))
 }
 
-fn sources(debian: &Debian) -> String {
-    let Debian { suite, mirror, security_mirror, keyring, .. } = debian;
+fn sources(debian: &Debian, mirror: &Mirror) -> String {
+    let Debian { suite, keyring, .. } = debian;
     let mut text = String::new();
     for (mirror, suite) in [
-        (mirror, suite.clone()),
-        (mirror, format!("{suite}-updates")),
-        (security_mirror, format!("{suite}-security")),
+        (&mirror.archive, suite.clone()),
+        (&mirror.archive, format!("{suite}-updates")),
+        (&mirror.security, format!("{suite}-security")),
     ] {
         let _ = writeln!(text, "deb [arch=amd64 signed-by={keyring}] {mirror} {suite} main");
     }

@@ -10,6 +10,7 @@ mod debian;
 mod erofs;
 mod lock;
 mod manifest;
+mod mirror;
 mod modules;
 mod root;
 mod spec;

@@ -21,8 +21,6 @@ pub struct Spec {
 #[serde(deny_unknown_fields)]
 pub struct Debian {
     pub suite: String,
-    pub mirror: String,
-    pub security_mirror: String,
     pub keyring: String,
     pub packages: Vec<String>,
     pub provided: Vec<String>,

@@ -6,7 +6,7 @@
 mod accept;
 pub mod auth;
 mod body;
-mod clock;
+pub mod clock;
 mod error;
 mod headers;
 pub mod listen;

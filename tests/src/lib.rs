@@ -5,4 +5,5 @@ pub mod http;
 pub mod leftovers;
 pub mod node;
 pub mod task_root;
+pub mod vm;
 pub mod wait;

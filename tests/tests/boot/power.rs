@@ -59,7 +59,7 @@ fn a_clean_stop_and_a_reboot_bring_the_app_back() {
     vm.stop();
     vm.start();
     let second = vm.wait_task("long", &first);
-    let answer = vm.http.post("/meseta/v1/node/power", json!({ "power": "reboot" }).to_string()).unwrap();
+    let answer = vm.http.post("/meseta/v1/node/power", json!({ "action": "reboot" }).to_string()).unwrap();
     assert!((200..300).contains(&answer.status), "{answer}");
     vm.wait_task("long", &second);
 }

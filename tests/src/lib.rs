@@ -6,4 +6,5 @@ pub mod init;
 pub mod leftovers;
 pub mod node;
 pub mod task_root;
+pub mod vm;
 pub mod wait;

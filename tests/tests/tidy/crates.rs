@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::tree::{code, is_test_file, names, report, root, rust_files};
 
 /// Crates of ours and those of ours they may use: console → model ← cluster; node → all three; the rest alone.
-const DIRECTIONS: [(&str, &[&str]); 6] = [
+const DIRECTIONS: [(&str, &[&str]); 7] = [
     ("model", &[]),
     ("cluster", &["model"]),
     ("console", &["model"]),
     ("meseta", &["cluster", "console", "model"]),
     ("image", &[]),
+    ("early", &[]),
     ("tests", &["model"]),
 ];
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cluster::{Cluster, Proposal, ProposeError};
 use console::{
-    Backend, ClaimError, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Request, SandboxError,
-    Unavailable,
+    Backend, ClaimError, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Request,
+    SandboxError, Unavailable,
 };
 use futures::stream::BoxStream;
 use model::auth::{Actor, Role, SessionKey, User};
@@ -14,7 +14,7 @@ use model::{Applied, ClusterId, Command, DeploymentId, Origin, State, TaskId};
 use tokio::sync::watch;
 
 use super::claim::{Claim, Logins};
-use super::init_link::InitLink;
+use super::init_link::{InitLink, World};
 use super::logs::Logs;
 use super::machine::{self, Machine};
 use crate::api::auth::password;
@@ -33,7 +33,13 @@ pub struct NodeBackend {
 }
 
 impl NodeBackend {
-    pub fn new(cluster: Cluster, init: InitLink, machine: Arc<Machine>, claim: Arc<Claim>, logs: Logs) -> Self {
+    pub fn new(
+        cluster: Cluster,
+        init: InitLink,
+        machine: Arc<Machine>,
+        claim: Arc<Claim>,
+        logs: Logs,
+    ) -> Self {
         Self { cluster, init, machine, claim, logins: Logins::default(), logs }
     }
 
@@ -49,9 +55,16 @@ fn unavailable(error: ProposeError) -> Unavailable {
             Unavailable::NoSpace(format!("{free} bytes are free, {reserve} are kept in reserve"))
         }
         ProposeError::TooLarge { limit } => Unavailable::TooLarge { limit },
-        ProposeError::TimedOut => Unavailable::Unknown,
+        ProposeError::TimedOut | ProposeError::Unknown(_) => Unavailable::Unknown,
         ProposeError::Failed(text) => Unavailable::Failed(text),
     }
+}
+
+/// How a role of this node ended last, if one did.
+fn last_error(world: &World) -> String {
+    let ended = world.services.iter().filter(|service| !service.last_end.is_empty());
+    let texts: Vec<String> = ended.map(|service| format!("{}: {}", service.name, service.last_end)).collect();
+    texts.join("; ")
 }
 
 #[async_trait::async_trait]
@@ -146,7 +159,7 @@ impl Backend for NodeBackend {
             state_bytes_total: space.total,
             phases: world.phases,
             services: world.services,
-            last_error: world.last_error,
+            last_error: last_error(&world),
         }
     }
 

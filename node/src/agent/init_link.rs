@@ -178,9 +178,8 @@ async fn send(line: &AsyncFd<OwnedFd>, message: &ToInit) -> std::io::Result<()> 
     let bytes = serde_json::to_vec(&Packet { format: FORMAT, message })?;
     loop {
         let mut guard = line.writable().await?;
-        let sent = guard.try_io(|fd| {
-            Ok(socket::send(fd.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL).map(|_| ())?)
-        });
+        let sent =
+            guard.try_io(|fd| Ok(socket::send(fd.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL).map(|_| ())?));
         if let Ok(result) = sent {
             return result;
         }

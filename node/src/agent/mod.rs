@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Exit;
 use crate::api;
+use crate::api::listen::{Listeners, Ports};
 use crate::config::Paths;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -40,6 +41,9 @@ pub struct Args {
     /// Where they listen with TLS
     #[arg(long, default_value = "[::]:8443", value_name = "ADDRESS")]
     https: SocketAddr,
+    /// Port at which browsers reach that address, if a forwarder stands between
+    #[arg(long, value_name = "PORT")]
+    https_public: Option<u16>,
     /// Address under which others reach this node and its tasks; the first global address if absent
     #[arg(long, value_name = "IP")]
     advertise: Option<IpAddr>,
@@ -128,31 +132,40 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
     loops.spawn(report::run(cluster.clone(), init.clone(), node, shutdown.clone()));
-    loops.spawn(node_loop::run(cluster.clone(), init.clone(), machine.clone(), args.paths.clone(), shutdown.clone()));
+    loops.spawn(node_loop::run(
+        cluster.clone(),
+        init.clone(),
+        machine.clone(),
+        args.paths.clone(),
+        shutdown.clone(),
+    ));
     loops.spawn(sweep::run(cluster.clone(), init.clone(), args.paths.clone(), shutdown.clone()));
     loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
     loops.close();
 
     init.phase("console", false);
-    let front = api::Listen {
+    let ports = Ports {
         http: args.http,
         https: args.https,
-        tls_dir: tls_dir(&args.paths),
-        names: machine.addresses(),
+        https_public: args.https_public.unwrap_or(args.https.port()),
     };
-    let serving = api::bind(front, backend).await.context("the console and API")?;
+    let listeners = Listeners::bind(&ports, &tls_dir(&args.paths), &machine.addresses())
+        .await
+        .context("the console and API")?;
+    let router = api::router(backend.clone()).merge(console::router(backend));
+    let serving = tokio::spawn(listeners.serve(router, shutdown.clone()));
     init.phase("console", true);
 
-    tokio::select! {
-        served = serving.run(shutdown.clone()) => served.context("serving the console and API")?,
-        failure = cluster.failed() => anyhow::bail!("the cluster's log failed: {failure}"),
-        () = terminated() => tracing::info!("asked to end"),
-    }
+    // The log's failure is the one thing the agent does not outlive.
+    let ended = tokio::select! {
+        failure = cluster.failed() => Err(anyhow::anyhow!("the cluster's log failed: {failure}")),
+        () = terminated() => Ok(()),
+    };
     shutdown.cancel();
     // Loops end at their next await; a proposal that hangs must not hold up init.
-    let _ = tokio::time::timeout(Duration::from_secs(3), loops.wait()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(3), async { tokio::join!(loops.wait(), serving) }).await;
     cluster.shutdown().await;
-    Ok(())
+    ended
 }
 
 fn tls_dir(paths: &Paths) -> PathBuf {

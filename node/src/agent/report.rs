@@ -70,7 +70,8 @@ fn round(state: &State, world: &World, node: NodeId) -> Round {
         return round;
     }
     for id in world.tasks.keys() {
-        let staged = state.task(id).is_some_and(|(_, t)| matches!(t.state, TaskState::Staging | TaskState::Starting));
+        let staged =
+            state.task(id).is_some_and(|(_, t)| matches!(t.state, TaskState::Staging | TaskState::Starting));
         if staged {
             let addresses = state.nodes.get(&node).map(|n| n.addresses.clone()).unwrap_or_default();
             round.push(id, TaskChange::Running { addresses }, String::new());
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn an_end_that_the_state_does_not_know_is_settled() {
-        let (state, mut world) = (registered(), World { connected: true, boot_id: "b".into(), ..World::default() });
+        let (state, mut world) =
+            (registered(), World { connected: true, boot_id: "b".into(), ..World::default() });
         let task = TaskId::parse("a.instance-1._app.1").unwrap();
         let record = ExitRecord { task: task.clone(), exit: Exit::Code(0), at_boottime_ms: 1 };
         world.exits.insert(task.clone(), record);

@@ -77,7 +77,8 @@ mod tests {
         }
         let keep = HashSet::from([TaskId::parse("a.instance-1._app.1").unwrap()]);
         sweep(dir.path(), &keep).unwrap();
-        let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let mut left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["Not-A-Task", "a.instance-1._app.1"]);
         sweep(&dir.path().join("none"), &keep).unwrap();

@@ -12,7 +12,7 @@ mod pump;
 mod read;
 mod stream;
 
-pub use read::{has_ended, read};
+pub use read::{files, has_ended, read};
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

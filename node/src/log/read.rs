@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use console::{LogChunk, LogStream, SandboxError};
 use model::TaskId;
@@ -47,6 +48,11 @@ pub fn read(
 pub fn has_ended(paths: &Paths, task: &TaskId) -> Result<bool, SandboxError> {
     let index = read_index(paths, task)?;
     Ok([LogStream::Stdout, LogStream::Stderr].iter().all(|stream| index.end(*stream).is_some()))
+}
+
+/// The files that a follower watches: the stream's own, and the index, which tells that the stream has ended.
+pub fn files(paths: &Paths, task: &TaskId, stream: LogStream) -> [PathBuf; 2] {
+    [paths.sandbox(task).join(file::name(stream)), paths.task(task).join(index::FILE)]
 }
 
 fn read_index(paths: &Paths, task: &TaskId) -> Result<Index, SandboxError> {

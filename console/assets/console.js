@@ -5,12 +5,13 @@
   const byId = (id) => document.getElementById(id);
 
   // Durations as the server writes them.
+  const two = (large, largeUnit, small, smallUnit) => `${large} ${largeUnit}${small ? ` ${small} ${smallUnit}` : ""}`;
   const duration = (ms) => {
     const s = Math.floor(ms / 1000);
     if (s < 60) return `${s} s`;
-    if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-    if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
-    return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
+    if (s < 3600) return two(Math.floor(s / 60), "min", s % 60, "s");
+    if (s < 86400) return two(Math.floor(s / 3600), "h", Math.floor(s / 60) % 60, "min");
+    return two(Math.floor(s / 86400), "d", Math.floor(s / 3600) % 24, "h");
   };
   // How far the node's clock is ahead of ours.
   let ahead = 0;

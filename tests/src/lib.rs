@@ -1,1 +1,8 @@
+//! What the tests share: a real node off the image, an HTTP client, and the count of what a node leaves behind.
 
+mod apps;
+pub mod http;
+pub mod leftovers;
+pub mod node;
+pub mod task_root;
+pub mod wait;

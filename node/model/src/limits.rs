@@ -16,6 +16,8 @@ pub const APPS_MAX: usize = 10_000;
 pub const INSTANCES_PER_APP_MAX: u32 = 10_000;
 pub const LABELS_PER_APP_MAX: usize = 256;
 pub const ENV_PER_APP_MAX: usize = 1_024;
+/// Items of any other list in an app: constraints, dependencies, volumes, things to fetch.
+pub const LIST_PER_APP_MAX: usize = 256;
 pub const PORTS_PER_APP_MAX: usize = 128;
 /// Stored definitions of one app, newest first (Marathon keeps 50).
 pub const VERSIONS_PER_APP_MAX: usize = 50;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub use super::syntax::SyntaxFault;
 
 /// Faults listed for one text. A text of a megabyte could hold more than anybody reads; the last line then says so.
-const FAULTS_MAX: usize = 100;
+pub(super) const FAULTS_MAX: usize = 100;
 /// Characters of a value that a sentence repeats.
 const SHOWN_CHARS_MAX: usize = 60;
 
@@ -22,7 +22,7 @@ pub enum AppFaults {
     #[error(transparent)]
     Syntax(#[from] SyntaxFault),
     /// JSON, but not an app: all faults of type and rule, at least one. HTTP 422.
-    #[error("{} at {}: {}", .0[0].headline(), .0[0].path, .0[0].errors.join("; "))]
+    #[error("{}", in_one_line(.0))]
     Invalid(Vec<Fault>),
 }
 
@@ -61,10 +61,11 @@ impl Fault {
     pub fn is_of_type(&self) -> bool {
         self.errors.first().is_some_and(|e| e.starts_with("error."))
     }
+}
 
-    fn headline(&self) -> &'static str {
-        if self.is_of_type() { "wrong type" } else { "not valid" }
-    }
+fn in_one_line(faults: &[Fault]) -> String {
+    let places: Vec<String> = faults.iter().map(|f| format!("{} {}", f.path, f.errors.join("; "))).collect();
+    places.join(" · ")
 }
 
 /// Collects faults while a definition is read, so that all of them are told at once.
@@ -133,7 +134,8 @@ pub(super) fn quoted(text: &str) -> String {
     Value::String(cut(text)).to_string()
 }
 
-fn cut(text: &str) -> String {
+/// The beginning of `text`, at most [`SHOWN_CHARS_MAX`] characters of it.
+pub(super) fn cut(text: &str) -> String {
     let mut chars = text.chars();
     let head: String = chars.by_ref().take(SHOWN_CHARS_MAX).collect();
     if chars.next().is_some() { head + "…" } else { head }

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::fault::{Collected, quoted, shown};
+use super::fault::{Collected, cut, quoted, shown};
 
 /// Unknown keys that are named to the author; a longer list helps nobody.
 const UNKNOWN_KEYS_MAX: usize = 32;
@@ -172,7 +172,7 @@ impl<'a> Field<'a> {
             return self.wrong("error.expected.jsobject", "an object `{…}`");
         };
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
-            let path = format!("{}/{}", self.path, key.chars().take(100).collect::<String>());
+            let path = format!("{}/{}", self.path, cut(key));
             match known.iter().find(|k| k.eq_ignore_ascii_case(key)) {
                 Some(right) => self.sink.rule(&path, format!("is not a known key; did you mean `{right}`?")),
                 None => self.note_unknown(&path),
@@ -199,7 +199,7 @@ impl<'a> Field<'a> {
             return None;
         }
         let entry = |(key, value): (&String, &'a Value)| {
-            let field = Field { value, path: format!("{}/{key}", self.path), sink: self.sink };
+            let field = Field { value, path: format!("{}/{}", self.path, cut(key)), sink: self.sink };
             if key.contains('\0') {
                 field.rule("has a key with the character U+0000");
             }

@@ -229,6 +229,10 @@ pub fn any_app() -> impl Strategy<Value = AppSpec> {
                 None if network != Network::Host => {
                     Some(Container { kind: ContainerKind::Mesos, image: None, volumes: Vec::new() })
                 }
+                // Only a container of type MESOS may join several networks.
+                Some(container) if matches!(&network, Network::Container { networks } if networks.len() > 1) => {
+                    Some(Container { kind: ContainerKind::Mesos, image: None, ..container })
+                }
                 container => container,
             };
             let (cmd, args, by_args) = run;

@@ -1,8 +1,10 @@
 //! PUT and PATCH: a body laid over the stored definition, then read like any other (spec/marathon.md §1.2, §9).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
-use super::fault::{AppFaults, Fault};
+use super::fault::{AppFaults, FAULTS_MAX, Fault};
 use super::parse::{json, read_app};
 use super::{AppSpec, Millionths, Network, UpgradeStrategy};
 use crate::{AppId, Timestamp};
@@ -49,12 +51,18 @@ impl AppSpec {
             ));
         };
         let mut apps: Vec<Self> = Vec::new();
+        let mut ids = BTreeSet::new();
         let mut faults = Vec::new();
         for (i, item) in items.into_iter().enumerate() {
+            if faults.len() >= FAULTS_MAX {
+                let errors = vec![format!("is not listed further: too many faults before item {i}")];
+                faults.push(Fault { path: "/".to_owned(), errors });
+                break;
+            }
             let path = format!("/apps({i})");
             let id = item.get("id").and_then(Value::as_str).and_then(|id| AppId::parse(id).ok());
             match update(item, &path, id.as_ref().and_then(&current), None, partial) {
-                Ok(Update::Define(app)) if apps.iter().any(|a| a.id == app.id) => {
+                Ok(Update::Define(app)) if !ids.insert(app.id.clone()) => {
                     let errors = vec![format!("is \"{}\" a second time; expected each app once", app.id)];
                     faults.push(Fault { path: path + "/id", errors });
                 }

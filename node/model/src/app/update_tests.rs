@@ -166,4 +166,10 @@ fn many_at_once() {
     let paths: Vec<&str> = faults.iter().map(|f| f.path.as_str()).collect();
     assert_eq!(paths, ["/apps(0)/id", "/apps(0)", "/apps(1)/id", "/apps(3)/id", "/apps(4)"]);
     assert!(AppSpec::parse_many("{}", find, true).is_err());
+    let text = format!("[{}]", vec!["{}"; 1_000].join(","));
+    let Err(AppFaults::Invalid(faults)) = AppSpec::parse_many(&text, find, true) else { panic!("accepted") };
+    assert!(
+        faults.len() < 110 && faults[faults.len() - 1].errors[0].contains("too many faults"),
+        "{faults:?}"
+    );
 }

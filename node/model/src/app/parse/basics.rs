@@ -108,7 +108,7 @@ pub fn accepted_resource_roles(fields: &Fields) -> Option<Vec<String>> {
 }
 
 pub fn dependencies(fields: &Fields, app: Option<&AppId>) -> Vec<AppId> {
-    let items = fields.get("dependencies").and_then(|f| f.list_up_to(limits::PORTS_PER_APP_MAX));
+    let items = fields.get("dependencies").and_then(|f| f.list_up_to(limits::LIST_PER_APP_MAX));
     let read = |item: &Field| {
         let text = item.text()?;
         match AppId::parse(&resolve(text, app)) {

@@ -30,7 +30,7 @@ pub fn whole_text_pattern(pattern: &str) -> Result<Regex, String> {
 }
 
 pub fn read(fields: &Fields) -> Vec<Constraint> {
-    let items = fields.get("constraints").and_then(|f| f.list_up_to(limits::LABELS_PER_APP_MAX));
+    let items = fields.get("constraints").and_then(|f| f.list_up_to(limits::LIST_PER_APP_MAX));
     items.unwrap_or_default().iter().filter_map(read_one).collect()
 }
 

@@ -24,6 +24,14 @@ pub fn read(fields: &Fields, network: &Network) -> Option<Container> {
     let docker = container.get("docker").and_then(|f| f.object(keys::DOCKER));
     let default = if docker.is_some() { ContainerKind::Docker } else { ContainerKind::Mesos };
     let kind = container.get("type").and_then(|f| f.word(&KINDS)).unwrap_or(default);
+    if let (ContainerKind::Docker, Network::Container { networks }) = (kind, network)
+        && networks.len() > 1
+    {
+        fields.rule(
+            "networks",
+            format!("has {} networks; expected one, because the type is DOCKER", networks.len()),
+        );
+    }
     let image = docker.and_then(|docker| read_image(&docker, kind));
     if kind == ContainerKind::Docker && container.get("docker").is_none() {
         container.sink.kind(
@@ -32,7 +40,7 @@ pub fn read(fields: &Fields, network: &Network) -> Option<Container> {
             "is missing; expected an object with an `image`, because the type is DOCKER".to_owned(),
         );
     }
-    let volumes = container.get("volumes").and_then(|f| f.list_up_to(limits::PORTS_PER_APP_MAX));
+    let volumes = container.get("volumes").and_then(|f| f.list_up_to(limits::LIST_PER_APP_MAX));
     let volumes = volumes.unwrap_or_default().iter().filter_map(read_volume).collect();
     Some(Container { kind, image, volumes })
 }
@@ -101,7 +109,7 @@ fn read_volume(item: &Field) -> Option<Volume> {
 
 /// What is fetched, from `fetch` or the old `uris`; both only if they name the same.
 pub fn fetch(fields: &Fields) -> Vec<Fetch> {
-    let items = |key: &str| fields.get(key)?.list_up_to(limits::PORTS_PER_APP_MAX);
+    let items = |key: &str| fields.get(key)?.list_up_to(limits::LIST_PER_APP_MAX);
     let new: Option<Vec<Fetch>> = items("fetch").map(|items| items.iter().filter_map(read_fetch).collect());
     let old: Option<Vec<Fetch>> = items("uris").map(|items| items.iter().filter_map(read_uri).collect());
     match (new, old) {

@@ -111,7 +111,7 @@ fn old_named_network(fields: &Fields, address: Option<&Fields>) -> Vec<NamedNetw
 
 /// The new `networks`: one host, or one bridge, or any number of named ones.
 fn read_networks(field: &Field) -> Option<Network> {
-    let items = field.list_up_to(limits::PORTS_PER_APP_MAX)?;
+    let items = field.list_up_to(limits::LIST_PER_APP_MAX)?;
     let words = [("host", Mode::Host), ("container/bridge", Mode::Bridge), ("container", Mode::Container)];
     let mut named: Vec<NamedNetwork> = Vec::new();
     let mut modes = Vec::new();

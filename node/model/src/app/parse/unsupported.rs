@@ -1,5 +1,8 @@
 //! Fields of Marathon that this product cannot honour yet. Their defaults are accepted; anything else is refused in
 //! clear words, because dropping it in silence would run something other than what was asked for.
+//!
+//! Two are accepted whatever they hold: `storeUrls`, which Marathon itself ignores, and `executorResources`, the
+//! overhead of a program that does not exist here.
 
 use super::super::fields::Fields;
 

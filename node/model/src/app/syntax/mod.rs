@@ -121,13 +121,15 @@ impl<'a> Scanner<'a> {
         let name = literal::string(&mut self.cursor)?;
         let shown = quoted(&name);
         if let Some(Open::Object { keys, key }) = self.open.last_mut() {
-            if let Some(&first) = keys.get(&name) {
-                let (line, _) = self.cursor.place(first);
-                let (found, expected) =
-                    (format!("a second {shown} (the first is on line {line})"), "each key once");
-                self.double_key.get_or_insert(self.cursor.fault_at(at, expected, found));
-            } else {
-                keys.insert(name.clone(), at);
+            match keys.get(&name) {
+                // Only the first is told, so only for it is the place worth counting out.
+                Some(&first) if self.double_key.is_none() => {
+                    let found =
+                        format!("a second {shown} (the first is on line {})", self.cursor.place(first).0);
+                    self.double_key = Some(self.cursor.fault_at(at, "each key once", found));
+                }
+                Some(_) => {}
+                None => drop(keys.insert(name.clone(), at)),
             }
             *key = name;
         }

@@ -72,6 +72,13 @@ fn a_key_given_twice_is_a_fault_unless_a_worse_one_follows() {
 }
 
 #[test]
+fn many_double_keys_cost_no_more_than_one() {
+    // A megabyte of them; counting out the place of each would take minutes.
+    let text = format!("{{{}\"a\": 1}}", "\"a\": 1,\n".repeat(100_000));
+    check_fault(&text, 2, 1, &["a second \"a\" (the first is on line 1)"]);
+}
+
+#[test]
 fn the_article_app_as_printed() {
     let text = include_str!("../../../../../tests/seed/nginx-external.as-printed.txt");
     check_fault(text, 3, 15, &["expected `:` after the key \"Container\", found `{`"]);

@@ -46,22 +46,30 @@
     retryMs = 250;
     stale(false);
   };
+  const following = (pane, is) => {
+    const word = pane?.parentElement.querySelector(".following");
+    if (word) word.hidden = !is;
+  };
   const connect = () => {
     clearTimeout(retry);
     if (source) source.close();
     const offsets = panes.map((pane) => `&${pane.id}=${pane.dataset.end}`).join("");
     source = new EventSource(`/live?${body.dataset.live}${offsets}`);
+    let waits = false;
     source.addEventListener("change", () => {
       sign();
       htmx.trigger(body, "live");
+      if (waits) retry = setTimeout(connect, 100);
     });
+    source.addEventListener("absent", () => (waits = true));
+    source.addEventListener("end", (event) => following(byId(event.data), false));
     source.addEventListener("beat", sign);
     for (const pane of panes) {
       source.addEventListener(pane.id, (event) => {
         sign();
         append(pane, event.data);
       });
-      pane.parentElement.querySelector(".following").hidden = false;
+      following(pane, true);
     }
     source.onerror = () => {
       source.close();
@@ -114,6 +122,8 @@
   body.addEventListener("htmx:afterSettle", () => {
     synchronise();
     count();
+    // An instance that has ended cannot be killed any more.
+    if (byId("live")?.dataset.over !== undefined) document.querySelector(".head .actions")?.remove();
   });
 
   // Keys. Typing in a field is typing.

@@ -44,7 +44,11 @@ pub fn duration(ms: u64) -> String {
 }
 
 fn two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
-    if small == 0 { format!("{large} {large_unit}") } else { format!("{large} {large_unit} {small} {small_unit}") }
+    if small == 0 {
+        format!("{large} {large_unit}")
+    } else {
+        format!("{large} {large_unit} {small} {small_unit}")
+    }
 }
 
 /// `2026-11-22 13:08:34` of a stamp, UTC.
@@ -59,7 +63,11 @@ pub fn with_code(text: &str) -> Vec<(bool, &str)> {
     if pieces % 2 == 0 {
         return vec![(false, text)];
     }
-    text.split('`').enumerate().map(|(n, piece)| (n % 2 == 1, piece)).filter(|(_, piece)| !piece.is_empty()).collect()
+    text.split('`')
+        .enumerate()
+        .map(|(n, piece)| (n % 2 == 1, piece))
+        .filter(|(_, piece)| !piece.is_empty())
+        .collect()
 }
 
 pub fn task_state(state: TaskState) -> &'static str {
@@ -132,7 +140,9 @@ mod tests {
         }
         for (ms, text) in [
             (0, "0 s"),
-            (400, "400 ms"), (1_250, "1.2 s"), (300_000, "5 min"),
+            (400, "400 ms"),
+            (1_250, "1.2 s"),
+            (300_000, "5 min"),
             (9_960, "9.9 s"),
             (10_400, "10 s"),
             (185_000, "3 min 5 s"),

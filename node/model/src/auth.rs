@@ -66,6 +66,13 @@ pub enum Actor {
     },
 }
 
+impl Actor {
+    /// True if the command came from outside the program, whose sender may retry it.
+    pub fn is_outside(&self) -> bool {
+        !matches!(self, Self::System)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Read,

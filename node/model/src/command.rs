@@ -31,6 +31,38 @@ pub const FORMAT: u32 = 1;
 /// The highest `State.feature_level` this program understands.
 pub const FEATURE_LEVEL: u32 = 1;
 
+/// An entry of the log that this program cannot apply. The node must stop: skipping it would fork the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this program knows command format {FORMAT} and feature level {FEATURE_LEVEL}; \
+     the log has format {format} at level {feature_level}"
+)]
+pub struct UnknownFormat {
+    pub format: u32,
+    pub feature_level: u32,
+}
+
+impl Envelope {
+    /// Must hold before [`crate::State::apply`]. `feature_level` is the state's, at the time of this entry.
+    pub fn check_format(&self, feature_level: u32) -> Result<(), UnknownFormat> {
+        let known = (1..=FORMAT).contains(&self.format) && feature_level <= FEATURE_LEVEL;
+        if known { Ok(()) } else { Err(UnknownFormat { format: self.format, feature_level }) }
+    }
+}
+
+impl Command {
+    /// The one app this command names, if any.
+    pub fn app(&self) -> Option<&AppId> {
+        match self {
+            Self::PutApp { app, .. } => Some(&app.id),
+            Self::RestartApp { app, .. } | Self::DeleteApp { app, .. } | Self::ResetDelay { app } => {
+                Some(app)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Where a request came from, for events (`clientIp`, `uri`) and audit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Origin {

@@ -17,6 +17,8 @@ pub mod node;
 pub mod schedule;
 pub mod state;
 pub mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 
 pub use command::{Applied, Command, Envelope, Origin, Outcome, Reject};

@@ -23,7 +23,14 @@ pub const PORTS_PER_APP_MAX: usize = 128;
 pub const VERSIONS_PER_APP_MAX: usize = 50;
 /// Ended tasks remembered per app: a task that ends every ten seconds makes 8,000 a day.
 pub const HISTORY_PER_APP_MAX: usize = 25;
+/// First and last port given to apps that ask for service port 0.
+pub const SERVICE_PORTS: (u16, u16) = (10_000, 20_000);
 pub const NODES_MAX: usize = 1_000;
+pub const NODE_ATTRIBUTES_MAX: usize = 256;
+pub const NODE_ADDRESSES_MAX: usize = 64;
+/// Bytes of a node's name, versions, and each attribute's key and value.
+pub const NODE_TEXT_BYTES_MAX: usize = 255;
+pub const USER_NAME_BYTES_MAX: usize = 128;
 pub const USERS_MAX: usize = 1_000;
 pub const TOKENS_MAX: usize = 10_000;
 /// Answers remembered so that a retried request is applied once.

@@ -14,7 +14,7 @@ pub struct Task {
     pub version: Timestamp,
     pub node: NodeId,
     pub state: TaskState,
-    /// Host ports in the order of the app's port definitions.
+    /// Host ports in the order of the app's port definitions; 0 where a port is not mapped to the host.
     pub ports: Vec<u16>,
     /// The task's own addresses; the node's in host networking.
     pub addresses: Vec<IpAddr>,
@@ -36,8 +36,8 @@ impl Task {
     }
 }
 
-/// States of a live task; names follow Mesos' `TASK_*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// States of a live task, in the order in which it goes through them; names follow Mesos' `TASK_*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
     /// In the plan; the node has not reported it yet.
@@ -91,6 +91,48 @@ pub enum Exit {
     Unknown,
 }
 
+impl Exit {
+    /// What such an end means for a task that was (or was not) to end.
+    pub fn end_state(&self, kill: Option<KillReason>) -> EndState {
+        match self {
+            _ if kill.is_some() => EndState::Killed,
+            Self::Code(0) => EndState::Finished,
+            Self::Code(_) | Self::Signal(_) | Self::OutOfMemory => EndState::Failed,
+            Self::NeverRan => EndState::Error,
+            Self::Unknown => EndState::Lost,
+        }
+    }
+
+    /// A sentence for people. `memory_mib` is what the task could use; `detail` is what the node adds, may be empty.
+    pub fn describe(&self, kill: Option<KillReason>, memory_mib: u64, detail: &str) -> String {
+        let how = match self {
+            Self::Code(code) => format!("exited with code {code}"),
+            Self::Signal(number) => format!("killed by {}", signal_name(*number)),
+            Self::OutOfMemory => format!("out of memory: used more than its {memory_mib} MiB"),
+            Self::NeverRan => "never started".to_owned(),
+            Self::Unknown => "lost: nobody saw its end".to_owned(),
+        };
+        let why = match kill {
+            None => String::new(),
+            Some(KillReason::ScaledDown) => "stopped, fewer instances are wanted; ".to_owned(),
+            Some(KillReason::Replaced) => "stopped, a newer version replaces it; ".to_owned(),
+            Some(KillReason::Requested) => "stopped on request; ".to_owned(),
+        };
+        if detail.is_empty() { format!("{why}{how}") } else { format!("{why}{how}: {detail}") }
+    }
+}
+
+/// `SIGKILL (9)`; numbers without a name of their own on Linux are only numbers.
+fn signal_name(number: i32) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+    let name = usize::try_from(number - 1).ok().and_then(|at| NAMES.get(at));
+    name.map_or_else(|| format!("signal {number}"), |name| format!("SIG{name} ({number})"))
+}
+
 /// A task that is over, kept in the app's bounded history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
@@ -116,4 +158,40 @@ pub enum TaskChange {
     Running { addresses: Vec<IpAddr> },
     Killing,
     Ended { exit: Exit },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_told_in_words() {
+        let killed = Some(KillReason::Requested);
+        for (exit, kill, detail, expect) in [
+            (Exit::Code(3), None, "", "exited with code 3"),
+            (Exit::Signal(9), None, "", "killed by SIGKILL (9)"),
+            (Exit::Signal(31), None, "", "killed by SIGSYS (31)"),
+            (Exit::Signal(34), None, "", "killed by signal 34"),
+            (Exit::Signal(0), None, "", "killed by signal 0"),
+            (Exit::OutOfMemory, None, "", "out of memory: used more than its 16 MiB"),
+            (Exit::NeverRan, None, "no such file: /bin/x", "never started: no such file: /bin/x"),
+            (Exit::Signal(15), killed, "", "stopped on request; killed by SIGTERM (15)"),
+        ] {
+            assert_eq!(exit.describe(kill, 16, detail), expect);
+        }
+    }
+
+    #[test]
+    fn a_sentenced_task_was_killed_however_it_ended() {
+        for exit in
+            [Exit::Code(0), Exit::Code(1), Exit::Signal(9), Exit::OutOfMemory, Exit::NeverRan, Exit::Unknown]
+        {
+            assert_eq!(exit.end_state(Some(KillReason::ScaledDown)), EndState::Killed);
+        }
+        assert_eq!(Exit::Code(0).end_state(None), EndState::Finished);
+        assert_eq!(Exit::Code(-1).end_state(None), EndState::Failed);
+        assert_eq!(Exit::OutOfMemory.end_state(None), EndState::Failed);
+        assert_eq!(Exit::NeverRan.end_state(None), EndState::Error);
+        assert_eq!(Exit::Unknown.end_state(None), EndState::Lost);
+    }
 }

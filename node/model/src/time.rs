@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
+    /// The last millisecond of the year 9999: later stamps would not read as text any more and are cut to this.
+    pub const MAX: Self = Self(253_402_300_799_999);
+
     /// The time `ms` milliseconds later.
     pub fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))

@@ -79,6 +79,16 @@ impl InitLink {
 
     /// Waits while the queue is full. Orders are lost when the line breaks; the loops give them again.
     pub async fn send(&self, message: ToInit) {
+        if let ToInit::Stop { task, .. } = &message {
+            // Init does not answer a stop, only the end that follows it.
+            self.world.send_if_modified(|world| match world.tasks.get_mut(task) {
+                Some(process) if !process.stopping => {
+                    process.stopping = true;
+                    true
+                }
+                _ => false,
+            });
+        }
         if self.orders.send(message).await.is_err() {
             tracing::warn!("the line to init is closed");
         }

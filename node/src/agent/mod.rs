@@ -13,7 +13,6 @@ mod logs;
 mod machine;
 mod node_loop;
 mod register;
-mod report;
 mod screen;
 mod sweep;
 
@@ -131,11 +130,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let loops = tokio_util::task::TaskTracker::new();
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
-    loops.spawn(report::run(cluster.clone(), init.clone(), node, shutdown.clone()));
     loops.spawn(node_loop::run(
         cluster.clone(),
         init.clone(),
-        machine.clone(),
+        node,
         args.paths.clone(),
         shutdown.clone(),
     ));

@@ -3,11 +3,25 @@
 //! Maps are persistent (`imbl`), so that `clone` is O(1): readers, planners and snapshots hold a `State` while
 //! `apply` goes on with the next.
 
+mod app;
 mod apply;
+mod apps;
+mod backoff;
+mod claim;
+mod events;
+mod invariants;
+mod nodes;
+mod plan;
+mod service_ports;
+mod snapshot;
+mod tasks;
+
+pub use snapshot::SnapshotError;
+
+use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 use crate::app::AppSpec;
 use crate::auth::{SessionKey, Token, User};
@@ -73,13 +87,6 @@ pub struct Backoff {
     pub delay_ms: u64,
     /// Cluster time from which the delay counts: when the last failure was applied.
     pub since: Timestamp,
-}
-
-impl Backoff {
-    /// Cluster time from which the app may launch again.
-    pub fn until(&self) -> Timestamp {
-        self.since.plus_ms(self.delay_ms)
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,69 @@
+//! Which tasks go first when some must (spec/marathon.md §3.3).
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::constraints;
+use crate::app::{ConstraintOperator, KillSelection};
+use crate::deploy::Next;
+use crate::state::App;
+use crate::task::{Task, TaskState};
+use crate::{State, TaskId, Timestamp};
+
+/// Tasks of an outdated configuration that may go now: all that do not run, and as many running ones as `next` allows.
+pub(super) fn outdated(app: &App, next: &Next) -> Vec<TaskId> {
+    if next.kill_old_other + next.kill_old_running == 0 {
+        return Vec::new();
+    }
+    let mut old: Vec<&Arc<Task>> =
+        app.tasks.values().filter(|task| task.is_wanted() && !app.is_current(task.version)).collect();
+    old.sort_by_key(|task| order(app, task));
+    let (running, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|t| t.state == TaskState::Running);
+    let allowed = running.into_iter().take(next.kill_old_running as usize);
+    others.into_iter().chain(allowed).map(|task| task.id.clone()).collect()
+}
+
+/// `count` of the current tasks: those whose going best evens out GROUP_BY, then those not running yet, then by age.
+pub(super) fn surplus(state: &State, app: &App, count: u32) -> Vec<TaskId> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let mut left: Vec<&Arc<Task>> =
+        app.tasks.values().filter(|task| task.is_wanted() && app.is_current(task.version)).collect();
+    left.sort_by_key(|task| order(app, task));
+    let group = group_of(state, app);
+    let mut victims = Vec::new();
+    for _ in 0..(count as usize).min(left.len()) {
+        let mut sizes: BTreeMap<Option<String>, usize> = BTreeMap::new();
+        for task in &left {
+            *sizes.entry(group(task)).or_default() += 1;
+        }
+        // The first of the largest group; without GROUP_BY all are in one group.
+        let largest = sizes.values().max().copied();
+        let Some(at) = left.iter().position(|task| sizes.get(&group(task)).copied() == largest) else {
+            break;
+        };
+        victims.push(left.remove(at).id.clone());
+    }
+    victims
+}
+
+/// The value of the app's GROUP_BY field on a task's node.
+fn group_of<'a>(state: &'a State, app: &'a App) -> impl Fn(&Task) -> Option<String> + 'a {
+    let constraint = app.spec.constraints.iter().find(|c| c.operator == ConstraintOperator::GroupBy);
+    move |task| {
+        let node = state.nodes.get(&task.node)?;
+        constraints::value(node, &constraint?.field).map(str::to_owned)
+    }
+}
+
+/// Ascending: who goes first. The id settles ties, so that every server would choose alike.
+fn order(app: &App, task: &Task) -> (TaskState, Timestamp, Reverse<Timestamp>, TaskId) {
+    let since = task.started_at.unwrap_or(task.staged_at);
+    let (oldest, youngest) = match app.spec.kill_selection {
+        KillSelection::OldestFirst => (since, Timestamp::default()),
+        KillSelection::YoungestFirst => (Timestamp::default(), since),
+    };
+    (task.state, oldest, Reverse(youngest), task.id.clone())
+}

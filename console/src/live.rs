@@ -1,7 +1,8 @@
 //! `GET /live`: the one event stream of an open page.
 //!
 //! `change` says that what the page shows may have moved: the page fetches its moving part again. `stdout` and
-//! `stderr` carry a task's output as it is written, base64, with its offset. `beat` shows that the line is alive.
+//! `stderr` carry a task's output as it is written, base64, with its offset; `end` names the one that is complete,
+//! `absent` says that there is no output yet. `beat` shows that the line is alive.
 //! The stream ends by itself after a while; the browser comes back, and its cookie is looked at again.
 
 use std::convert::Infallible;
@@ -47,10 +48,11 @@ pub async fn stream(context: Context, Query(scope): Query<Scope>) -> Response {
     let mut events: Vec<Events> = vec![changes(context.backend.watch(), app), beats()];
     if let Some(task) = task {
         for (stream, offset) in [(LogStream::Stdout, scope.stdout), (LogStream::Stderr, scope.stderr)] {
-            // Without a sandbox there is nothing to follow yet; the page asks again once the task has moved on.
-            if let Ok(chunks) = context.backend.follow_log(&task, stream, offset.unwrap_or(0)).await {
-                events.push(output(stream, chunks));
-            }
+            events.push(match context.backend.follow_log(&task, stream, offset.unwrap_or(0)).await {
+                Ok(chunks) => output(stream, chunks),
+                // Nothing to follow yet; the page asks again once the task has moved on.
+                Err(_) => stream::once(async { Event::default().event("absent").data("") }).boxed(),
+            });
         }
     }
     let events = stream::select_all(events).take_until(tokio::time::sleep(LIFE)).map(Ok::<_, Infallible>);
@@ -108,7 +110,8 @@ fn output(stream: LogStream, chunks: BoxStream<'static, LogChunk>) -> Events {
         // An offset, a blank, and bytes that may be anything, the middle of a character included.
         Event::default().event(name).data(format!("{} {}", chunk.offset, BASE64.encode(&chunk.data)))
     };
-    chunks.map(event).boxed()
+    let end = stream::once(async move { Event::default().event("end").data(name) });
+    chunks.map(event).chain(end).boxed()
 }
 
 #[cfg(test)]

@@ -157,9 +157,9 @@ impl Backend for NodeBackend {
             memory_available_kib: memory.available_kib,
             state_bytes_free: space.free,
             state_bytes_total: space.total,
+            last_error: last_error(&world),
             phases: world.phases,
             services: world.services,
-            last_error: last_error(&world),
         }
     }
 

@@ -133,7 +133,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     loops.spawn(node_loop::run(
         cluster.clone(),
         init.clone(),
-        machine.clone(),
+        node,
         args.paths.clone(),
         shutdown.clone(),
     ));

@@ -12,7 +12,7 @@ mod pump;
 mod read;
 mod stream;
 
-pub use read::{file, read};
+pub use read::{files, has_ended, read};
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

@@ -13,11 +13,6 @@ use super::output_file;
 use super::index::{self, Index};
 use crate::config::Paths;
 
-/// The file in the sandbox that holds the output; for whoever wants to hear that it grows.
-pub fn file(paths: &Paths, task: &TaskId, stream: LogStream) -> PathBuf {
-    paths.sandbox(task).join(output_file::name(stream))
-}
-
 /// At most `limit` bytes of `stream` from `offset`, or the last `limit` bytes. Bytes that were given up are skipped:
 /// look at the chunk's `offset` to see where it really begins.
 pub fn read(
@@ -47,6 +42,17 @@ pub fn read(
     }
     data.truncate(filled);
     Ok(LogChunk { offset: start, first_offset, data })
+}
+
+/// Whether both streams have ended and all their bytes can be read.
+pub fn has_ended(paths: &Paths, task: &TaskId) -> Result<bool, SandboxError> {
+    let index = read_index(paths, task)?;
+    Ok([LogStream::Stdout, LogStream::Stderr].iter().all(|stream| index.end(*stream).is_some()))
+}
+
+/// The files that a follower watches: the stream's own, and the index, which tells that the stream has ended.
+pub fn files(paths: &Paths, task: &TaskId, stream: LogStream) -> [PathBuf; 2] {
+    [paths.sandbox(task).join(output_file::name(stream)), paths.task(task).join(index::FILE)]
 }
 
 fn read_index(paths: &Paths, task: &TaskId) -> Result<Index, SandboxError> {

@@ -5,6 +5,7 @@ mod watch;
 use std::sync::Arc;
 
 use console::{LogChunk, LogStream, SandboxError};
+use futures::future::select_all;
 use futures::stream::{self, BoxStream, StreamExt};
 use model::{State, TaskId};
 use tokio::sync::watch::Receiver;
@@ -51,7 +52,14 @@ impl Logs {
         stream: LogStream,
         offset: u64,
     ) -> Result<BoxStream<'static, LogChunk>, SandboxError> {
-        let follower = Follower { logs: self.clone(), task: task.clone(), stream, offset, changes: None };
+        let mut follower = Follower {
+            logs: self.clone(),
+            task: task.clone(),
+            stream,
+            offset,
+            was_live: false,
+            changes: Vec::new(),
+        };
         if !follower.is_live() {
             // Ended long ago or never here: the first read says which.
             self.read(task, stream, Some(offset), 1).await?;
@@ -65,23 +73,23 @@ struct Follower {
     task: TaskId,
     stream: LogStream,
     offset: u64,
-    /// Wakes when the file grows; made once the file is there.
-    changes: Option<watch::Changes>,
+    /// It lived while it was followed: then the logger will say when its output has ended.
+    was_live: bool,
+    /// Wake when the stream's file or the index is written; made once both are there.
+    changes: Vec<watch::Changes>,
 }
 
 impl Follower {
     /// The next chunk that holds something; `None` at the end.
     async fn next(&mut self) -> Option<LogChunk> {
         loop {
-            if self.changes.is_none() {
-                let file = crate::log::file(&self.logs.paths, &self.task, self.stream);
-                self.changes = self.logs.files.watch(&file);
+            if self.changes.len() < 2 {
+                let [file, index] = crate::log::files(&self.logs.paths, &self.task, self.stream);
+                self.changes = [file, index].iter().filter_map(|f| self.logs.files.watch(f)).collect();
             }
             // Looked at before the read: what is written later either is read now or makes a change.
             let live = self.is_live();
-            if let Some(changes) = &mut self.changes {
-                changes.mark_seen();
-            }
+            self.changes.iter_mut().for_each(watch::Changes::mark_seen);
             match self.logs.read(&self.task, self.stream, Some(self.offset), CHUNK_BYTES).await {
                 Ok(chunk) if !chunk.data.is_empty() => {
                     self.offset = chunk.end();
@@ -93,18 +101,24 @@ impl Follower {
         }
     }
 
-    /// True while more output may come: the task is planned, runs, or init still holds its output.
-    fn is_live(&self) -> bool {
+    /// True while more output may come: the task is planned or runs, or the logger still has some of it.
+    fn is_live(&mut self) -> bool {
         let planned = self.logs.states.borrow().task(&self.task).is_some();
-        let world = self.logs.world.borrow();
-        planned || world.tasks.contains_key(&self.task) || world.exits.contains_key(&self.task)
+        let runs = self.logs.world.borrow().tasks.contains_key(&self.task);
+        let here = planned || runs;
+        self.was_live |= here;
+        match crate::log::has_ended(&self.logs.paths, &self.task) {
+            Ok(ended) => self.was_live && !ended,
+            // No output was ever set up: there is some to come only if the task is.
+            Err(_) => here,
+        }
     }
 
     async fn wait(&mut self) {
         let grown = async {
-            match &mut self.changes {
-                Some(changes) => changes.changed().await,
-                None => std::future::pending().await,
+            match self.changes.is_empty() {
+                true => std::future::pending().await,
+                false => drop(select_all(self.changes.iter_mut().map(|c| Box::pin(c.changed()))).await),
             }
         };
         // Cancel safety: all three are mere wake-ups; the loop looks anew after any of them.

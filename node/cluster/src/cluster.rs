@@ -1,10 +1,9 @@
 //! The handle that the rest of the program holds.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::auth::Actor;
@@ -12,22 +11,18 @@ use model::ids::RequestId;
 use model::{Applied, Command, Envelope, NodeId, Origin, State, Timestamp};
 use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, Fatal, InitializeError, LinearizableReadError, RaftError};
+use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
 use openraft::raft::ClientWriteResponse;
 use tokio::sync::watch;
 
 use crate::clock::ClusterClock;
 use crate::config::Config;
 use crate::error::{Failure, OpenError, ProposeError, ReadError};
-use crate::log_store::LogStore;
-use crate::machine::Machine;
 use crate::network::Alone;
-use crate::snapshot::Snapshots;
+use crate::observer::{Leadership, Observer, Raft, Types};
 use crate::space::Space;
-use crate::types::{Logged, Members, Peer, Tc, TokioRuntime};
-
-type Types = Tc<TokioRuntime>;
-type Raft = openraft::Raft<Types, Machine>;
+use crate::storage::{LOG_FILE, Storage, WAL_FILE};
+use crate::types::{Logged, Members, Peer};
 
 /// Bytes of one command in JSON. Above the largest request body and the largest plan or report.
 pub const COMMAND_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -45,15 +40,8 @@ pub struct Proposal {
     pub command: Command,
 }
 
-/// Who leads, as far as this node knows. One term has at most one leader, so `term` orders leaderships.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Leadership {
-    pub leader: Option<NodeId>,
-    pub term: u64,
-    pub is_self: bool,
-}
-
-/// Figures of this node's part of the log. Indices count entries from 0; `None` means none yet.
+/// Figures of this node's part of the log. Indices count entries from 0; `None` means none yet. They may lag an answer
+/// of `propose` by a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metrics {
     pub last_log: Option<u64>,
@@ -80,7 +68,7 @@ struct Inner {
     leadership: watch::Receiver<Leadership>,
     failure: watch::Sender<Option<Failure>>,
     /// What `shutdown` must see the end of.
-    closing: std::sync::Mutex<Option<Closing>>,
+    closing: Mutex<Option<Closing>>,
 }
 
 struct Closing {
@@ -100,20 +88,27 @@ impl Cluster {
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))??;
         let Storage { lock, store, writer, machine, clock, space } = storage;
-        let state = machine.watch();
+        let (state, for_signing) = (machine.watch(), store.clone());
         let raft = Raft::new(config.node.0, Arc::new(raft_config), Alone, store, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
-        let (leader_sender, leadership) = watch::channel(Leadership::default());
-        let observer = tokio::spawn(observe(raft.clone(), config.node, leader_sender, failure.clone()));
+        let (sender, leadership) = watch::channel(Leadership::default());
+        let observer =
+            Observer { raft: raft.clone(), node: config.node, leadership: sender, failure: failure.clone() };
+        let observer = tokio::spawn(observer.run(for_signing, state.clone()));
         initialize(&raft, config.node).await?;
-        let closing = std::sync::Mutex::new(Some(Closing { lock, writer, observer }));
+        let closing = Mutex::new(Some(Closing { lock, writer, observer }));
         let (node, dir) = (config.node, config.dir);
         Ok(Self(Arc::new(Inner { raft, node, dir, clock, space, state, leadership, failure, closing })))
     }
 
     pub fn node(&self) -> NodeId {
         self.0.node
+    }
+
+    #[cfg(test)]
+    pub(crate) fn raft(&self) -> &Raft {
+        &self.0.raft
     }
 
     /// The latest state applied here: fast, possibly stale.
@@ -208,7 +203,7 @@ impl Cluster {
             applied: metrics.last_applied.map(|id| id.index),
             snapshot: metrics.snapshot.map(|id| id.index),
             purged: metrics.purged.map(|id| id.index),
-            log_bytes: bytes(LOG_FILE) + bytes("raft.db-wal"),
+            log_bytes: bytes(LOG_FILE) + bytes(WAL_FILE),
             free_bytes: self.0.space.free().ok(),
         }
     }
@@ -216,7 +211,7 @@ impl Cluster {
     /// Stops taking part and closes the files; returns when the folder may be opened again. Later calls on other
     /// clones answer with an error.
     pub async fn shutdown(self) {
-        let closing = self.0.closing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let closing = self.0.closing.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Closing { lock, writer, observer }) = closing else {
             return;
         };
@@ -256,94 +251,6 @@ async fn initialize(raft: &Raft, node: NodeId) -> Result<(), OpenError> {
     match raft.initialize(Members::from([(node.0, Peer::default())])).await {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(failed(&error)),
-    }
-}
-
-/// Turns openraft's metrics into leadership and failure. After a failure its metrics still name the old leader, even
-/// this node; here nobody leads then.
-async fn observe(
-    raft: Raft,
-    node: NodeId,
-    leadership: watch::Sender<Leadership>,
-    failure: watch::Sender<Option<Failure>>,
-) {
-    let mut metrics = raft.metrics();
-    loop {
-        let (now, running) = {
-            let metrics = metrics.borrow_and_update();
-            let leader = metrics.current_leader.map(NodeId);
-            let term = metrics.current_term;
-            (Leadership { leader, term, is_self: leader == Some(node) }, metrics.running_state.clone())
-        };
-        if let Err(fatal) = running {
-            return report(fatal, now.term, &leadership, &failure);
-        }
-        leadership.send_if_modified(|before| std::mem::replace(before, now) != now);
-        // Cancel-safe: only `shutdown` drops this task.
-        if metrics.changed().await.is_err() {
-            return report(Fatal::Stopped, now.term, &leadership, &failure);
-        }
-    }
-}
-
-fn report(
-    fatal: Fatal<Types>,
-    term: u64,
-    leadership: &watch::Sender<Leadership>,
-    failure: &watch::Sender<Option<Failure>>,
-) {
-    leadership.send_replace(Leadership { leader: None, term, is_self: false });
-    failure.send_if_modified(|failure| {
-        let first = failure.is_none();
-        failure.get_or_insert_with(|| Failure { reason: fatal.to_string() });
-        first
-    });
-}
-
-const LOG_FILE: &str = "raft.db";
-
-/// Everything on disk, opened and checked.
-struct Storage {
-    lock: File,
-    store: LogStore,
-    writer: std::thread::JoinHandle<()>,
-    machine: Machine,
-    clock: Arc<ClusterClock>,
-    space: Arc<Space>,
-}
-
-impl Storage {
-    /// Blocks. The order matters: nobody else in the folder, then room, then snapshots, then the log after them.
-    fn open(config: &Config, failure: watch::Sender<Option<Failure>>) -> Result<Self, OpenError> {
-        let dir = &config.dir;
-        let io = |what| move |source| OpenError::Io { what, path: dir.clone(), source };
-        fs::create_dir_all(dir).map_err(io("create"))?;
-        let lock = lock(&dir.join("lock"))?;
-        let space = Arc::new(Space::open(dir, config.reserve_bytes).map_err(io("reserve room in"))?);
-        let delete_limit = Arc::new(AtomicU64::new(0));
-        let snapshots = Snapshots::open(dir.join("snapshots"), delete_limit.clone())?;
-        let path = dir.join(LOG_FILE);
-        if !path.exists() && !snapshots.names().map_err(io("list snapshots in"))?.is_empty() {
-            return Err(OpenError::LogMissing { path });
-        }
-        let stored = snapshots.load()?;
-        let snapshot = stored.as_ref().and_then(|stored| stored.meta.last_log_id);
-        let (store, writer) = LogStore::open(&path, config.node, snapshot, failure, delete_limit)?;
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("sync"))?;
-        let clock = Arc::new(ClusterClock::new());
-        let machine = Machine::new(stored, snapshots, clock.clone(), space.clone());
-        Ok(Self { lock, store, writer, machine, clock, space })
-    }
-}
-
-/// Held while the folder is open; the kernel gives it back when the process dies.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let failed = |source| OpenError::Io { what: "lock", path: path.to_owned(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 

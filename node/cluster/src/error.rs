@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use model::NodeId;
+use model::{ClusterId, NodeId};
 
 use crate::codec::CodecError;
 
@@ -20,6 +20,8 @@ pub enum OpenError {
     Schema { path: PathBuf, found: String, known: u32 },
     #[error("{path} belongs to node {found}, this is node {expected}")]
     OtherNode { path: PathBuf, found: NodeId, expected: NodeId },
+    #[error("{path} belongs to cluster {expected}, but the snapshots beside it to cluster {found}")]
+    OtherCluster { path: PathBuf, found: ClusterId, expected: ClusterId },
     #[error("{path}: the value of `{key}` cannot be read")]
     Meta { path: PathBuf, key: &'static str, source: serde_json::Error },
     #[error(transparent)]

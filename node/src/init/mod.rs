@@ -8,7 +8,7 @@ mod backoff;
 mod board;
 pub mod cgroup;
 mod child;
-mod clock;
+pub mod clock;
 mod connections;
 mod helper;
 mod journal;

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use model::NodeId;
+use model::{ClusterId, NodeId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,11 +47,14 @@ pub enum Change {
     TruncateFrom(u64),
     /// Everything up to this entry is in a snapshot. Rows go later, in small bites.
     Purged(LogId),
+    /// The log turned out to be this cluster's.
+    Cluster(ClusterId),
 }
 
 /// What the file says when it is opened.
 #[derive(Debug, Default)]
 pub struct Loaded {
+    pub cluster: Option<ClusterId>,
     pub vote: Option<Vote>,
     pub committed: Option<LogId>,
     pub purged: Option<LogId>,
@@ -139,8 +142,9 @@ impl Db {
                 return Err(damaged(path, what));
             }
         };
+        let cluster = get(&self.conn, path, "cluster")?;
         let vote = get(&self.conn, path, "vote")?;
-        Ok(Loaded { vote, committed: get(&self.conn, path, "committed")?, purged, last })
+        Ok(Loaded { cluster, vote, committed: get(&self.conn, path, "committed")?, purged, last })
     }
 
     fn entry(&self, path: &Path, index: i64) -> Result<Entry, OpenError> {
@@ -204,6 +208,7 @@ fn write(tx: &Connection, change: &Change) -> rusqlite::Result<()> {
             tx.prepare_cached(TRUNCATE)?.execute([to_sql(*index)])?;
         }
         Change::Purged(mark) => set(tx, "purged", mark)?,
+        Change::Cluster(id) => set(tx, "cluster", id)?,
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use model::NodeId;
+use model::{ClusterId, NodeId};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{AsyncRuntime, OptionalSend};
 use tokio::sync::{oneshot, watch};
@@ -54,6 +54,24 @@ impl LogStore {
         let (queue, thread) = Writer::spawn(db, view.clone(), failure, delete_limit)
             .map_err(|source| OpenError::Io { what: "start the writer of", path: path.to_owned(), source })?;
         Ok((Self { queue, view, reader }, thread))
+    }
+
+    #[cfg(test)]
+    pub fn bytes_in_memory(&self) -> usize {
+        lock(&self.view).bytes_in_memory()
+    }
+
+    /// The cluster this log belongs to, once that is written down.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        lock(&self.view).cluster
+    }
+
+    /// Writes down which cluster this log belongs to. The first writing stays.
+    pub async fn sign(&self, cluster: ClusterId) -> io::Result<()> {
+        match self.cluster() {
+            Some(_) => Ok(()),
+            None => self.durably(Change::Cluster(cluster)).await,
+        }
     }
 
     /// Sends a change and waits until it is durable.

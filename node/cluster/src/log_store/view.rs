@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use model::ClusterId;
+
 use super::db::Loaded;
 use crate::types::{Entry, LogId, Vote};
 
@@ -11,6 +13,8 @@ pub const TAIL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
 pub struct View {
+    /// The cluster this log is signed with.
+    pub cluster: Option<ClusterId>,
     pub vote: Option<Vote>,
     pub committed: Option<LogId>,
     pub purged: Option<LogId>,
@@ -27,6 +31,7 @@ impl View {
         let next = loaded.last.map_or(0, |id| id.index + 1);
         Self {
             first: loaded.purged.map_or(0, |id| id.index + 1),
+            cluster: loaded.cluster,
             vote: loaded.vote,
             committed: loaded.committed,
             purged: loaded.purged,
@@ -79,6 +84,11 @@ impl View {
         // A truncation that is still queued may have taken entries back meanwhile.
         self.durable_to = self.durable_to.max(end.min(self.span().end));
         self.evict();
+    }
+
+    #[cfg(test)]
+    pub fn bytes_in_memory(&self) -> usize {
+        self.tail.bytes
     }
 
     fn evict(&mut self) {

@@ -193,6 +193,7 @@ impl Writer {
                         view.durable(index + 1);
                     }
                 }
+                Change::Cluster(id) => view.cluster = Some(*id),
                 Change::TruncateFrom(_) | Change::Purged(_) => {}
             }
         }

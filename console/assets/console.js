@@ -5,12 +5,13 @@
   const byId = (id) => document.getElementById(id);
 
   // Durations as the server writes them.
+  const two = (large, largeUnit, small, smallUnit) => `${large} ${largeUnit}${small ? ` ${small} ${smallUnit}` : ""}`;
   const duration = (ms) => {
     const s = Math.floor(ms / 1000);
     if (s < 60) return `${s} s`;
-    if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-    if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
-    return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
+    if (s < 3600) return two(Math.floor(s / 60), "min", s % 60, "s");
+    if (s < 86400) return two(Math.floor(s / 3600), "h", Math.floor(s / 60) % 60, "min");
+    return two(Math.floor(s / 86400), "d", Math.floor(s / 3600) % 24, "h");
   };
   // How far the node's clock is ahead of ours.
   let ahead = 0;
@@ -45,22 +46,30 @@
     retryMs = 250;
     stale(false);
   };
+  const following = (pane, is) => {
+    const word = pane?.parentElement.querySelector(".following");
+    if (word) word.hidden = !is;
+  };
   const connect = () => {
     clearTimeout(retry);
     if (source) source.close();
     const offsets = panes.map((pane) => `&${pane.id}=${pane.dataset.end}`).join("");
     source = new EventSource(`/live?${body.dataset.live}${offsets}`);
+    let waits = false;
     source.addEventListener("change", () => {
       sign();
       htmx.trigger(body, "live");
+      if (waits) retry = setTimeout(connect, 100);
     });
+    source.addEventListener("absent", () => (waits = true));
+    source.addEventListener("end", (event) => following(byId(event.data), false));
     source.addEventListener("beat", sign);
     for (const pane of panes) {
       source.addEventListener(pane.id, (event) => {
         sign();
         append(pane, event.data);
       });
-      pane.parentElement.querySelector(".following").hidden = false;
+      following(pane, true);
     }
     source.onerror = () => {
       source.close();
@@ -113,6 +122,8 @@
   body.addEventListener("htmx:afterSettle", () => {
     synchronise();
     count();
+    // An instance that has ended cannot be killed any more.
+    if (byId("live")?.dataset.over !== undefined) document.querySelector(".head .actions")?.remove();
   });
 
   // Keys. Typing in a field is typing.

@@ -12,10 +12,9 @@ use model::auth::Actor;
 use model::ids::RequestId;
 use model::{Applied, Command, Origin, State, Timestamp};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use crate::guard::Visit;
-use crate::{Backend, Unavailable, assets, strings as t};
+use crate::{Backend, Unavailable, assets, session, strings as t};
 
 pub type Console = Arc<dyn Backend>;
 
@@ -70,7 +69,7 @@ impl Context {
             title: title.into(),
             tab,
             who: self.visit.session.as_ref().map(|s| s.name.clone()),
-            csrf: self.visit.csrf.clone(),
+            csrf: session::mask(&self.visit.csrf, rand::random()),
             live: None,
             node_name: node.name,
             product_version: node.product_version,
@@ -184,7 +183,7 @@ impl Fields {
 
 /// A value for a form's hidden field `once`.
 pub fn nonce() -> String {
-    crate::session::hex(&rand::random::<[u8; 16]>())
+    session::hex(&rand::random::<[u8; 16]>())
 }
 
 impl FromRequest<Console> for Fields {
@@ -203,7 +202,7 @@ impl FromRequest<Console> for Fields {
             }
             Err(error) => return Err(context.problem(error.status(), t::BAD_FORM, error.body_text())),
         };
-        if bool::from(fields.get("csrf").as_bytes().ct_eq(context.visit.csrf.as_bytes())) {
+        if session::is_masked(fields.get("csrf"), &context.visit.csrf) {
             return Ok(fields);
         }
         Err(context.problem(StatusCode::FORBIDDEN, t::STALE_FORM, t::STALE_FORM_TEXT))

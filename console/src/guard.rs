@@ -72,13 +72,13 @@ fn visit_of(request: &Request, state: &model::State, now: model::Timestamp) -> (
     let headers = request.headers();
     let tls = request.extensions().get::<ViaTls>().is_some_and(|via| via.0);
     let session = cookie(headers, session::COOKIE).and_then(|cookie| session::verify(state, cookie, now));
-    let visit_token = cookie(headers, VISIT_COOKIE).filter(|v| v.len() == 32);
+    let visit_token = cookie(headers, VISIT_COOKIE).filter(|v| v.len() == 2 * session::TOKEN_BYTES);
     let mut fresh_cookie = None;
     let csrf = match (&session, visit_token) {
         (Some(session), _) => session.csrf.clone(),
         (None, Some(token)) => token.to_owned(),
         (None, None) => {
-            let token = session::hex(&rand::random::<[u8; 16]>());
+            let token = session::hex(&rand::random::<[u8; session::TOKEN_BYTES]>());
             fresh_cookie = Some(set_cookie(VISIT_COOKIE, &token, tls, None));
             token
         }

@@ -8,6 +8,7 @@ use hmac::{Hmac, Mac};
 use model::auth::{Actor, Role, User};
 use model::{State, Timestamp};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 /// How long a login lasts.
 pub const SESSION_MS: u64 = 24 * 60 * 60 * 1000;
@@ -56,7 +57,25 @@ pub fn verify(state: &State, cookie: &str, now: Timestamp) -> Option<Session> {
 fn csrf(state: &State, cookie: &str) -> Option<String> {
     let mut mac = keyed(state, b"form")?;
     mac.update(cookie.as_bytes());
-    Some(hex(&mac.finalize().into_bytes()))
+    Some(hex(&mac.finalize().into_bytes()[..TOKEN_BYTES]))
+}
+
+/// Length of a form's token before it is written as hexadecimal digits.
+pub const TOKEN_BYTES: usize = 16;
+
+/// The token as one page carries it: looks different each time (`pad` is fresh randomness), so that the length of
+/// compressed pages tells a listener nothing about it.
+pub fn mask(token: &str, pad: [u8; 2 * TOKEN_BYTES]) -> String {
+    let masked: Vec<u8> = token.bytes().zip(pad).map(|(byte, pad)| byte ^ pad).collect();
+    hex(&pad) + &hex(&masked)
+}
+
+/// Whether `sent` is `token` behind some mask. Takes as long for a wrong one as for the right one.
+pub fn is_masked(sent: &str, token: &str) -> bool {
+    let Some(bytes) = unhex(sent).filter(|bytes| bytes.len() == 4 * TOKEN_BYTES) else { return false };
+    let (pad, masked) = bytes.split_at(2 * TOKEN_BYTES);
+    let unmasked: Vec<u8> = masked.iter().zip(pad).map(|(byte, pad)| byte ^ pad).collect();
+    unmasked.ct_eq(token.as_bytes()).into()
 }
 
 fn mac(state: &State, user: &User, name: &str, expires: u64) -> Option<Hmac<Sha256>> {
@@ -166,5 +185,12 @@ mod tests {
             verify(&state, &cookie, NOW).expect("genuine").csrf
         };
         assert_ne!(token("admin"), token("eve"));
+        let sent = mask(&token("admin"), [0x3c; 32]);
+        assert_ne!(sent, mask(&token("admin"), [0x3d; 32]));
+        assert!(is_masked(&sent, &token("admin")));
+        for wrong in [mask(&token("eve"), [0x3c; 32]), token("admin"), sent[..126].to_owned(), String::new()]
+        {
+            assert!(!is_masked(&wrong, &token("admin")), "{wrong}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::context::{Context, Fields, Frame, Tab, nonce, render, status_of};
 use crate::definition::{self, Refusal};
 use crate::strings as t;
 use crate::view::apps::href;
+use crate::view::words;
 
 #[derive(Template)]
 #[template(path = "create.html")]

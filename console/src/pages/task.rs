@@ -17,7 +17,7 @@ use crate::{LogStream, strings as t};
 struct TaskPage {
     frame: Frame,
     task: TaskView,
-    panes: [Pane; 2],
+    panes: Vec<Pane>,
 }
 
 fn find(context: &Context, id: &str) -> Option<(TaskId, TaskView)> {
@@ -28,11 +28,12 @@ fn find(context: &Context, id: &str) -> Option<(TaskId, TaskView)> {
 
 pub async fn show(context: Context, Path(id): Path<String>) -> Response {
     let Some((id, task)) = find(&context, &id) else { return context.not_found(t::NO_SUCH_TASK) };
+    let mut panes = Vec::new();
     // A refresh replaces the facts only; the script keeps the output up to date by itself.
-    let panes = [
-        output::tail(&context, &id, LogStream::Stdout).await,
-        output::tail(&context, &id, LogStream::Stderr).await,
-    ];
+    if !context.visit.is_refresh {
+        panes.push(output::tail(&context, &id, LogStream::Stdout).await);
+        panes.push(output::tail(&context, &id, LogStream::Stderr).await);
+    }
     let live = task.is_live.then(|| format!("task={id}"));
     let frame = Frame { live, ..context.frame(t::task_title(&task.app, &task.short), Tab::Apps) };
     render(&TaskPage { frame, task, panes })

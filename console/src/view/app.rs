@@ -131,7 +131,10 @@ fn port(port: &Port) -> String {
         (Some(inner), Some(0)) => format!("{inner}/{protocol} → {}", t::PORT_ANY),
         (Some(inner), Some(outer)) => format!("{inner}/{protocol} → {outer}"),
     };
-    format!("{name}{target}, {} {}", t::PORT_SERVICE, port.service_port)
+    match port.service_port {
+        0 => format!("{name}{target}"),
+        service => format!("{name}{target}, {} {service}", t::PORT_SERVICE),
+    }
 }
 
 fn health(check: &HealthCheck) -> String {

@@ -97,7 +97,7 @@ impl Note {
     pub fn countdown(&self, now: &u64) -> String {
         match self.until.map_or(0, |until| until.saturating_sub(*now)) {
             0 => t::NOW.to_owned(),
-            left => t::in_time(&words::duration(left)),
+            left => t::in_time(&words::duration(left.next_multiple_of(1000))),
         }
     }
 }

@@ -27,7 +27,7 @@ impl From<model::Timestamp> for Moment {
 impl Moment {
     /// `12 s ago` at `now`, in ms of cluster time.
     pub fn ago(&self, now: &u64) -> String {
-        t::ago(&words::duration(now.saturating_sub(self.ms)))
+        t::ago(&words::duration(now.saturating_sub(self.ms) / 1000 * 1000))
     }
 }
 

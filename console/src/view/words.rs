@@ -30,21 +30,44 @@ fn scaled(amount: u64, unit: u64, name: &str) -> String {
     format!("{}.{} {name}", amount / unit, amount % unit * 10 / unit)
 }
 
-/// `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`: two units at most.
+/// `80 ms`, `1.2 s`, `12 s`, `3 min 5 s`, `2 h`, `4 d 3 h`: two units at most.
 pub fn duration(ms: u64) -> String {
     let s = ms / 1000;
     match s {
-        0..10 if ms % 1000 != 0 => format!("{s}.{} s", ms % 1000 / 100),
+        0 if ms > 0 => format!("{ms} ms"),
+        0..10 if !ms.is_multiple_of(1000) => format!("{s}.{} s", ms % 1000 / 100),
         0..60 => format!("{s} s"),
-        60..3600 => format!("{} min {} s", s / 60, s % 60),
-        3600..86_400 => format!("{} h {} min", s / 3600, s / 60 % 60),
-        _ => format!("{} d {} h", s / 86_400, s / 3600 % 24),
+        60..3600 => two_units(s / 60, "min", s % 60, "s"),
+        3600..86_400 => two_units(s / 3600, "h", s / 60 % 60, "min"),
+        _ => two_units(s / 86_400, "d", s / 3600 % 24, "h"),
+    }
+}
+
+fn two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    if small == 0 {
+        format!("{large} {large_unit}")
+    } else {
+        format!("{large} {large_unit} {small} {small_unit}")
     }
 }
 
 /// `2026-11-22 13:08:34` of a stamp, UTC.
 pub fn clock(at: Timestamp) -> String {
     at.to_string()[..19].replace('T', " ")
+}
+
+/// A sentence cut at its backticks: whether a piece stood between two, and the piece. For `key` set as code.
+pub fn with_code(text: &str) -> Vec<(bool, &str)> {
+    let pieces = text.split('`').count();
+    // An odd backtick out is a backtick.
+    if pieces % 2 == 0 {
+        return vec![(false, text)];
+    }
+    text.split('`')
+        .enumerate()
+        .map(|(n, piece)| (n % 2 == 1, piece))
+        .filter(|(_, piece)| !piece.is_empty())
+        .collect()
 }
 
 pub fn task_state(state: TaskState) -> &'static str {
@@ -117,7 +140,9 @@ mod tests {
         }
         for (ms, text) in [
             (0, "0 s"),
-            (400, "0.4 s"),
+            (400, "400 ms"),
+            (1_250, "1.2 s"),
+            (300_000, "5 min"),
             (9_960, "9.9 s"),
             (10_400, "10 s"),
             (185_000, "3 min 5 s"),
@@ -128,6 +153,13 @@ mod tests {
         }
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(1_572_864), "1.5 MiB");
+    }
+
+    #[test]
+    fn code_in_sentences() {
+        assert_eq!(with_code("a `b` c"), [(false, "a "), (true, "b"), (false, " c")]);
+        assert_eq!(with_code("`b`"), [(true, "b")]);
+        assert_eq!(with_code("found a ` sign"), [(false, "found a ` sign")]);
     }
 
     #[test]

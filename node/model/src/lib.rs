@@ -14,6 +14,8 @@ pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod node;
+#[cfg(test)]
+mod properties;
 pub mod schedule;
 pub mod state;
 pub mod task;

@@ -228,7 +228,9 @@ impl Lab {
             match (task.is_wanted(), task.state) {
                 (false, _) => self.ended(&task.id, Exit::Signal(15)),
                 (true, TaskState::Staging | TaskState::Starting) => self.running(&task.id),
-                (true, _) => continue,
+                // Stopped by its node without being asked to.
+                (true, TaskState::Killing) => self.ended(&task.id, Exit::Signal(15)),
+                (true, TaskState::Running) => continue,
             }
             acted = true;
         }

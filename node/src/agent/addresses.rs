@@ -18,7 +18,8 @@ impl AddressEvents {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket::socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
         socket::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, ADDRESS_GROUPS))?;
-        Ok(Self(AsyncFd::new(fd)?))
+        // SAFETY: the descriptor is owned by the value that is registered, and never replaced.
+        Ok(Self(unsafe { AsyncFd::register(fd)? }))
     }
 
     /// Returns after at least one change; what changed is for the caller to look at. Cancel safe.

@@ -157,7 +157,8 @@ fn open(path: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket::socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
     socket::connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-    AsyncFd::new(fd)
+    // SAFETY: the descriptor is owned by the value that is registered, and never replaced.
+    Ok(unsafe { AsyncFd::register(fd)? })
 }
 
 /// Talks until the line breaks; the answer says how.

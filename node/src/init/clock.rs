@@ -16,6 +16,12 @@ pub fn now() -> Millis {
     now.as_millis() as Millis
 }
 
+/// Milliseconds since 1970, for people who look for a time in a log; jumps when the clock is set.
+pub fn wall_ms() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).map(Duration::from).unwrap_or_default();
+    now.as_millis() as u64
+}
+
 /// Wakes the event loop at one point of boot time.
 pub struct Alarm {
     timer: TimerFd,

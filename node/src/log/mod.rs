@@ -5,7 +5,7 @@
 //! answers a reader with. A task owns its sandbox and may plant anything there; both sides only ever touch plain
 //! files directly below it.
 
-mod file;
+mod output_file;
 pub mod index;
 pub mod protocol;
 mod pump;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use console::LogStream;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -14,8 +13,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::index::{self, Writer};
 use super::protocol::{self, HandOver, Received};
 use super::stream::{Stream, Turn};
-use super::file;
+use super::output_file;
 use crate::config::Paths;
+use crate::init::clock;
 
 /// How long to wait before a full disk is tried again: nothing reports that room was made.
 const FULL_RETRY_MS: u16 = 1_000;
@@ -120,7 +120,7 @@ impl Pump {
         };
         let stream = |kind: LogStream, pipe: OwnedFd| -> io::Result<Stream> {
             let sandbox = self.paths.sandbox(&hand_over.task);
-            let (file, length) = match file::open_for_writing(&sandbox, kind, hand_over.uid, hand_over.gid) {
+            let (file, length) = match output_file::open_for_writing(&sandbox, kind, hand_over.uid, hand_over.gid) {
                 Ok(file) => {
                     let length = file.metadata()?.len();
                     (file, length)
@@ -159,7 +159,7 @@ impl Pump {
     fn serve(&mut self, serial: u64, side: usize) -> io::Result<()> {
         let Some(log) = self.logs.get_mut(&serial) else { return Ok(()) };
         let Some(stream) = &mut log.streams[side] else { return Ok(()) };
-        let turn = stream.turn(now(), &mut log.index).or_else(|error| {
+        let turn = stream.turn(clock::wall_ms(), &mut log.index).or_else(|error| {
             if error.raw_os_error() == Some(libc::ENOSPC) { Ok(Turn::Full) } else { Err(error) }
         })?;
         match turn {
@@ -216,9 +216,4 @@ fn null() -> io::Result<File> {
 
 fn complain(hand_over: &HandOver, fault: &str) {
     eprintln!("meseta log: {}: {fault}", hand_over.task);
-}
-
-/// Milliseconds since 1970, for people who look for a time in a log.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -9,7 +9,7 @@ use console::{LogChunk, LogStream, SandboxError};
 use model::TaskId;
 use nix::unistd::{Whence, lseek};
 
-use super::file;
+use super::output_file;
 use super::index::{self, Index};
 use crate::config::Paths;
 
@@ -24,7 +24,7 @@ pub fn read(
 ) -> Result<LogChunk, SandboxError> {
     let index = read_index(paths, task)?;
     let first_offset = index.first(stream);
-    let Some(file) = file::open_for_reading(&paths.sandbox(task), stream).map_err(fault)? else {
+    let Some(file) = output_file::open_for_reading(&paths.sandbox(task), stream).map_err(fault)? else {
         return Ok(LogChunk { offset: first_offset, first_offset, data: Vec::new() });
     };
     let length = file.metadata().map_err(fault)?.len();
@@ -52,7 +52,7 @@ pub fn has_ended(paths: &Paths, task: &TaskId) -> Result<bool, SandboxError> {
 
 /// The files that a follower watches: the stream's own, and the index, which tells that the stream has ended.
 pub fn files(paths: &Paths, task: &TaskId, stream: LogStream) -> [PathBuf; 2] {
-    [paths.sandbox(task).join(file::name(stream)), paths.task(task).join(index::FILE)]
+    [paths.sandbox(task).join(output_file::name(stream)), paths.task(task).join(index::FILE)]
 }
 
 fn read_index(paths: &Paths, task: &TaskId) -> Result<Index, SandboxError> {

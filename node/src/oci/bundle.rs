@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use model::TaskId;
 use model::app::{AppSpec, KILL_GRACE_MS_DEFAULT};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use serde::Deserialize;
 
@@ -82,6 +83,7 @@ pub fn write(paths: &Paths, launch: &Launch) -> Result<PathBuf, BundleError> {
         cgroup: &cgroup,
         sandbox: &sandbox,
         files: &files,
+        files_max: files_max(),
         unified: is_unified(),
     });
     let meta = Meta {
@@ -120,6 +122,12 @@ pub fn run(paths: &Paths) -> Exit {
             Exit::Failure
         }
     }
+}
+
+/// As many open files as containers usually get, or as this process may hand on.
+fn files_max() -> u64 {
+    const USUAL: u64 = 1_048_576;
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard.min(USUAL))
 }
 
 fn is_unified() -> bool {

@@ -32,6 +32,8 @@ pub struct Inputs<'a> {
     pub sandbox: &'a Path,
     /// Files bound read-only into the task: path on the node, path in the task.
     pub files: &'a [(PathBuf, &'static str)],
+    /// Open files of one process.
+    pub files_max: u64,
     /// Pure cgroup v2: then the task gets its own cgroup namespace and v2-only settings.
     pub unified: bool,
 }
@@ -86,7 +88,7 @@ fn process(inputs: &Inputs<'_>) -> Value {
         "noNewPrivileges": true,
         // Init and the agent protect themselves from the out-of-memory killer; a task must not inherit that.
         "oomScoreAdj": 0,
-        "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 1_048_576, "hard": 1_048_576 }],
+        "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": inputs.files_max, "hard": inputs.files_max }],
     })
 }
 

@@ -26,6 +26,14 @@ pub struct Caller {
     pub request_id: Option<RequestId>,
 }
 
+impl Caller {
+    /// For one command of several that come from the same request: a retry must find the answer of the same part.
+    pub fn for_part(&self, part: &str) -> Self {
+        let id = self.request_id.map(|id| short_digest(&id.to_string(), part.as_bytes()));
+        Self { request_id: id, ..self.clone() }
+    }
+}
+
 pub async fn gate(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     refuse_cross_site(request.headers(), request.uri())?;
     let origin = origin_of(&request);
@@ -113,10 +121,14 @@ fn request_id(headers: &HeaderMap, actor: &Actor) -> Result<Option<RequestId>, A
         Actor::User { name, .. } => &format!("user:{name}:"),
         Actor::Token { name, .. } => &format!("token:{name}:"),
     };
-    let digest = Sha256::new_with_prefix(who).chain_update(key.as_bytes()).finalize();
+    Ok(Some(short_digest(who, key.as_bytes())))
+}
+
+fn short_digest(prefix: &str, text: &[u8]) -> RequestId {
+    let digest = Sha256::new_with_prefix(prefix).chain_update(text).finalize();
     let mut id = [0; 16];
     id.copy_from_slice(&digest[..16]);
-    Ok(Some(RequestId(u128::from_be_bytes(id))))
+    RequestId(u128::from_be_bytes(id))
 }
 
 fn hex(bytes: &[u8]) -> String {

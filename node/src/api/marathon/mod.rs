@@ -33,7 +33,7 @@ pub use info::ping;
 
 /// Everything behind the gate.
 pub fn routes() -> Router<Api> {
-    let apps = || get(read::list).post(create);
+    let apps = || get(read::list).post(create).put(put_many).patch(patch_many);
     Router::new()
         .route("/v2/apps", apps())
         .route("/v2/apps/", apps())
@@ -61,6 +61,26 @@ async fn create(
     Text(body): Text,
 ) -> Result<Response, ApiError> {
     write::create(&api, &caller, &base, query.flag("force", false)?, &body).await
+}
+
+/// PUT /v2/apps
+async fn put_many(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+    query: Query,
+    Text(body): Text,
+) -> Result<Response, ApiError> {
+    write::update_many(&api, &caller, &body, Change::parse(&query, PutMode::Upsert)?).await
+}
+
+/// PATCH /v2/apps
+async fn patch_many(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+    query: Query,
+    Text(body): Text,
+) -> Result<Response, ApiError> {
+    write::update_many(&api, &caller, &body, Change::parse(&query, PutMode::Update)?).await
 }
 
 /// POST /v2/tasks/delete

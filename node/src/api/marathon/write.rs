@@ -94,6 +94,43 @@ pub async fn update(
     Err(ApiError::unavailable("The app kept changing while this update was merged with it"))
 }
 
+/// PUT and PATCH /v2/apps: an array of apps. All are checked before the first is proposed, but each is a command and
+/// a deployment of its own; the answer is about the last. When one is refused, the message names those before it.
+pub async fn update_many(
+    api: &Api,
+    caller: &Caller,
+    text: &str,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let state = api.backend.read().await?;
+    let apps = definition::update_many(&state, text, change.partial)?;
+    if change.mode == PutMode::Update {
+        apps.iter().try_for_each(|app| find(&state, app.id.as_str()).map(|_| ()))?;
+    }
+    let mut changed: Vec<String> = Vec::new();
+    let mut last = None;
+    for app in apps {
+        let (id, deployment) = (app.id.clone(), api.backend.fresh_deployment());
+        let base = state.app(&id).filter(|_| change.partial).map(|app| app.spec.version);
+        let command =
+            Command::PutApp { app: Box::new(app), mode: change.mode, deployment, force: change.force };
+        let started = match api.propose(&caller.for_part(id.as_str()), base, command).await {
+            Ok(done) => Started::of(&done, &id)?,
+            Err(mut error) if !changed.is_empty() => {
+                error.body.message += &format!(" (already changed: {})", changed.join(", "));
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        changed.push(id.to_string());
+        last = Some(started);
+    }
+    let last = last.ok_or_else(|| {
+        ApiError::invalid(vec![PathErrors { path: "/".into(), errors: vec!["names no app".into()] }])
+    })?;
+    Ok(last.body())
+}
+
 /// The definition that a body asks for, and the version that must still be current when it is applied.
 fn merged(
     state: &State,

@@ -1,0 +1,365 @@
+//! What must hold whatever happens: any commands, valid or not, in any order, from people, leaders with an old view,
+//! and nodes that repeat themselves.
+
+use proptest::prelude::*;
+
+use crate::app::{AppSpec, Millionths, Network};
+use crate::auth::{Actor, Role};
+use crate::command::{Action, Command, Envelope, Outcome, PutMode, Reject};
+use crate::node::Resources;
+use crate::task::{Exit, TaskChange, TaskUpdate};
+use crate::testing::{self, Lab};
+use crate::{AppId, DeploymentId, NodeId, State, TaskId, Timestamp, deploy, schedule};
+
+const APPS: [&str; 3] = ["/a", "/b/c", "/fixed"];
+/// States kept, so that plans can be made on an old one.
+const VIEWS_MAX: usize = 6;
+
+/// One thing that happens. Numbers pick among what exists when it happens, modulo.
+#[derive(Debug, Clone)]
+enum Op {
+    Put {
+        app: usize,
+        instances: u32,
+        config: u8,
+        mode: PutMode,
+        force: bool,
+    },
+    Restart {
+        app: usize,
+        force: bool,
+    },
+    Delete {
+        app: usize,
+        force: bool,
+    },
+    Kill {
+        picks: Vec<usize>,
+        scale: bool,
+        force: bool,
+    },
+    ResetDelay {
+        app: usize,
+    },
+    Register {
+        node: u64,
+        boot: u8,
+        mem_mib: u64,
+    },
+    /// A plan made on the state `age` commands ago.
+    Plan {
+        age: usize,
+        seed: u64,
+    },
+    /// A plan nobody would make.
+    Nonsense {
+        action: usize,
+        pick: usize,
+    },
+    Report {
+        picks: Vec<(usize, u8)>,
+        wrong_node: bool,
+    },
+    Wait {
+        ms: u64,
+    },
+    Claim,
+    Raise {
+        level: u32,
+    },
+    /// The last request of a person once more, as after a lost answer.
+    Retry,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let app = 0..APPS.len();
+    let mode =
+        prop_oneof![4 => Just(PutMode::Upsert), 1 => Just(PutMode::Create), 1 => Just(PutMode::Update)];
+    let picks = prop::collection::vec((any::<usize>(), any::<u8>()), 1..6);
+    prop_oneof![
+        6 => (app.clone(), 0..5u32, 0..4u8, mode, any::<bool>())
+            .prop_map(|(app, instances, config, mode, force)| Op::Put { app, instances, config, mode, force }),
+        1 => (app.clone(), any::<bool>()).prop_map(|(app, force)| Op::Restart { app, force }),
+        2 => (app.clone(), any::<bool>()).prop_map(|(app, force)| Op::Delete { app, force }),
+        2 => (prop::collection::vec(any::<usize>(), 0..4), any::<bool>(), any::<bool>())
+            .prop_map(|(picks, scale, force)| Op::Kill { picks, scale, force }),
+        1 => app.prop_map(|app| Op::ResetDelay { app }),
+        2 => (1..4u64, 0..2u8, 64..2_048u64)
+            .prop_map(|(node, boot, mem_mib)| Op::Register { node, boot, mem_mib }),
+        12 => (0..VIEWS_MAX, any::<u64>()).prop_map(|(age, seed)| Op::Plan { age, seed }),
+        2 => (0..6usize, any::<usize>()).prop_map(|(action, pick)| Op::Nonsense { action, pick }),
+        12 => (picks, prop::bool::weighted(0.1))
+            .prop_map(|(picks, wrong_node)| Op::Report { picks, wrong_node }),
+        4 => (0..30_000u64).prop_map(|ms| Op::Wait { ms }),
+        1 => Just(Op::Claim),
+        1 => (0..3u32).prop_map(|level| Op::Raise { level }),
+        1 => Just(Op::Retry),
+    ]
+}
+
+fn spec(app: usize, instances: u32, config: u8) -> AppSpec {
+    let mut spec = AppSpec { instances, ..testing::spec(APPS[app]) };
+    spec.cmd = Some(format!("sleep {config}"));
+    spec.ports = vec![testing::port(0, None); usize::from(config % 3)];
+    spec.upgrade.maximum_over = Millionths(u64::from(config % 2) * 500_000);
+    spec.upgrade.minimum_health = Millionths(u64::from(config) * 333_333);
+    if APPS[app] == "/fixed" {
+        spec.network = Network::Bridge;
+        spec.ports = vec![testing::port(9_000, Some(31_240)), testing::port(0, Some(0))];
+    }
+    spec
+}
+
+struct World {
+    lab: Lab,
+    /// Recent states, the newest last.
+    views: Vec<State>,
+    /// Every task that ever was, so that reports about dead ones happen too.
+    known: Vec<(TaskId, NodeId)>,
+    last_request: Option<(Envelope, Result<Outcome, Reject>)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let lab = Lab::new();
+        Self { views: vec![lab.state.clone()], lab, known: Vec::new(), last_request: None }
+    }
+
+    fn pick(&self, pick: usize) -> (TaskId, NodeId) {
+        let stranger = || (testing::task("/stranger", 1).id, NodeId(1));
+        self.known.get(pick % self.known.len().max(1)).cloned().unwrap_or_else(stranger)
+    }
+
+    fn command(&mut self, op: &Op) -> Option<Command> {
+        let id = |app: usize| AppId::parse(APPS[app]).expect("valid");
+        let deployment = self.lab.deployment();
+        Some(match op.clone() {
+            Op::Put { app, instances, config, mode, force } => {
+                self.lab.put_command(spec(app, instances, config), mode, force)
+            }
+            Op::Restart { app, force } => Command::RestartApp { app: id(app), deployment, force },
+            Op::Delete { app, force } => Command::DeleteApp { app: id(app), deployment, force },
+            Op::Kill { picks, scale, force } => {
+                let tasks = picks.iter().map(|pick| self.pick(*pick).0).collect();
+                Command::KillTasks { tasks, scale, deployment, force }
+            }
+            Op::ResetDelay { app } => Command::ResetDelay { app: id(app) },
+            Op::Register { node, boot, mem_mib } => {
+                let mut node = testing::node(node);
+                node.boot_id = format!("boot-{boot}");
+                node.resources = Resources { mem_mib, ..node.resources };
+                Command::RegisterNode { node }
+            }
+            Op::Plan { age, seed } => {
+                let view = &self.views[self.views.len().saturating_sub(age + 1)];
+                let plan = schedule::plan(view, self.lab.now, &mut crate::ids::IdSource::new(seed));
+                Command::ApplyPlan { based_on: view.index, actions: plan.actions }
+            }
+            Op::Nonsense { action, pick } => {
+                let actions = vec![self.nonsense(action, pick, deployment)];
+                Command::ApplyPlan { based_on: 0, actions }
+            }
+            Op::Report { picks, wrong_node } => self.report(&picks, wrong_node),
+            Op::Wait { ms } => {
+                self.lab.wait(ms);
+                return None;
+            }
+            Op::Claim => testing::claim(),
+            Op::Raise { level } => Command::RaiseFeatureLevel { level },
+            Op::Retry => return None,
+        })
+    }
+
+    /// Actions that contradict the state in one way each.
+    fn nonsense(&self, action: usize, pick: usize, deployment: DeploymentId) -> Action {
+        use crate::task::KillReason::{Replaced, Requested, ScaledDown};
+        let (task, node) = self.pick(pick);
+        let (app, version) = self.lab.state.apps.iter().next().map_or_else(
+            || (AppId::parse("/a").expect("valid"), Timestamp(1)),
+            |(id, app)| (id.clone(), app.spec.version),
+        );
+        match action {
+            0 => Action::Kill { task, reason: Requested },
+            1 => Action::Kill { task, reason: Replaced },
+            2 => Action::Kill { task, reason: ScaledDown },
+            3 => Action::FinishDeployment { deployment },
+            // A task that exists or existed, and a port outside of every range.
+            4 => Action::Launch { app, version, task, node, ports: Vec::new() },
+            _ => {
+                let task = TaskId::new(&app, pick as u128, 9);
+                Action::Launch { app, version, task, node, ports: vec![80, 80] }
+            }
+        }
+    }
+
+    fn report(&self, picks: &[(usize, u8)], wrong_node: bool) -> Command {
+        let mut reporter = NodeId(1);
+        let update = |&(pick, change): &(usize, u8)| {
+            let (task, node) = self.pick(pick);
+            reporter = if wrong_node { NodeId(node.0 % 3 + 1) } else { node };
+            let change = match change % 8 {
+                0 => TaskChange::Starting,
+                1..4 => TaskChange::Running { addresses: Vec::new() },
+                4 => TaskChange::Killing,
+                5 => TaskChange::Ended { exit: Exit::Code(i32::from(change / 64)) },
+                6 => TaskChange::Ended { exit: Exit::Signal(9) },
+                _ => TaskChange::Ended { exit: if change > 128 { Exit::Unknown } else { Exit::NeverRan } },
+            };
+            TaskUpdate { task, change, message: "seen".to_owned() }
+        };
+        let updates = picks.iter().map(update).collect();
+        Command::Report { node: reporter, updates }
+    }
+
+    fn step(&mut self, op: &Op) {
+        if matches!(op, Op::Retry) {
+            self.retry();
+            return;
+        }
+        let Some(command) = self.command(op) else { return };
+        let mut envelope = self.lab.envelope(command);
+        // Clocks of proposers differ by seconds, either way.
+        let skew = self.lab.state.index * 7_919 % 4_000;
+        envelope.at = Timestamp(envelope.at.0 + skew - 2_000);
+        if !matches!(op, Op::Plan { .. } | Op::Nonsense { .. } | Op::Report { .. } | Op::Register { .. }) {
+            envelope.request_id = Some(self.lab.request_id());
+            envelope.actor = Actor::User { name: "admin".to_owned(), role: Role::Administrator };
+        }
+        self.apply_checked(envelope);
+    }
+
+    fn apply_checked(&mut self, envelope: Envelope) {
+        let before = self.lab.state.clone();
+        let result = self.lab.apply(envelope.clone());
+        let after = &self.lab.state;
+        after.invariants().unwrap_or_else(|broken| panic!("{broken}\nafter {:?}", envelope.command));
+        assert!(after.now >= before.now, "time went back");
+        if let Err(reject) = &result {
+            assert_eq!(all_but_log(&before), all_but_log(after), "{reject} changed something");
+        } else if matches!(envelope.command, Command::ApplyPlan { .. }) {
+            check_counts(&before, after);
+        }
+        if envelope.request_id.is_some() {
+            self.last_request = Some((envelope, result));
+        }
+        let state = self.lab.state.clone();
+        for task in state.apps.values().flat_map(|app| app.tasks.values()) {
+            if self.known.iter().all(|(known, _)| *known != task.id) {
+                self.known.push((task.id.clone(), task.node));
+            }
+        }
+        self.views.push(state);
+        let surplus = self.views.len().saturating_sub(VIEWS_MAX);
+        self.views.drain(..surplus);
+    }
+
+    fn retry(&mut self) {
+        let Some((envelope, answer)) = self.last_request.clone() else { return };
+        let before = self.lab.state.clone();
+        assert_eq!(self.lab.apply(envelope), answer, "a retry was answered differently");
+        assert_eq!(all_but_log(&before), all_but_log(&self.lab.state), "a retry was applied again");
+        assert_eq!(before.requests, self.lab.state.requests);
+    }
+}
+
+/// The state without what even a rejected command changes.
+fn all_but_log(state: &State) -> State {
+    State {
+        index: 0,
+        now: Timestamp::default(),
+        requests: imbl::OrdMap::new(),
+        request_order: imbl::Vector::new(),
+        ..state.clone()
+    }
+}
+
+/// No plan launches beyond what the upgrade strategy allows, or kills below it.
+fn check_counts(before: &State, after: &State) {
+    for (id, app) in &after.apps {
+        let Some(old) = before.apps.get(id) else { continue };
+        let launched = app.tasks.len() > old.tasks.len();
+        let spec = &app.spec;
+        let over = u64::from(spec.instances) * spec.upgrade.maximum_over.0 / 1_000_000;
+        let capacity = u64::from(spec.instances) + over.max(1);
+        assert!(!launched || app.tasks.len() as u64 <= capacity, "{id} exceeds {capacity}");
+        let running = |app: &crate::state::App| {
+            let counts = deploy::counts(app);
+            u64::from(counts.old_running + counts.new_running)
+        };
+        let minimum = (u64::from(spec.instances) * spec.upgrade.minimum_health.0).div_ceil(1_000_000);
+        let killed = running(app) < running(old);
+        assert!(!killed || running(app) >= minimum.min(running(old)), "{id} falls below {minimum}");
+    }
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// The log as another server reads it.
+fn over_the_wire(envelope: &Envelope) -> Envelope {
+    let json = serde_json::to_vec(envelope).expect("serialises");
+    serde_json::from_slice(&json).expect("comes back")
+}
+
+proptest! {
+    #![proptest_config(config(192))]
+
+    /// Invariants hold after each command, a rejected one changes nothing, and a replay of the log — from the
+    /// beginning, or from a snapshot in the middle — leads to the same state.
+    #[test]
+    fn any_history_keeps_the_invariants_and_replays_equal(
+        ops in prop::collection::vec(op(), 1..80),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut world = World::new();
+        for op in &ops {
+            world.step(op);
+        }
+        let hash = world.lab.state.hash();
+        let cut = cut.index(world.lab.log.len());
+        let mut state = State::default();
+        for (at, envelope) in world.lab.log.iter().enumerate() {
+            if at == cut {
+                let restored = State::decode_snapshot(&state.encode_snapshot()).expect("own bytes");
+                prop_assert_eq!(&restored, &state);
+                state = restored;
+            }
+            let _ = state.apply(at as u64 + 1, &over_the_wire(envelope));
+        }
+        prop_assert_eq!(&state, &world.lab.state);
+        prop_assert_eq!(state.hash(), hash);
+    }
+
+    /// Whatever happened before: once leader and nodes do their work undisturbed, every app has its instances.
+    #[test]
+    fn once_faults_stop_every_app_gets_its_instances(ops in prop::collection::vec(op(), 1..60)) {
+        let mut world = World::new();
+        for op in &ops {
+            world.step(op);
+        }
+        let mut lab = world.lab;
+        // Room for everyone: full-size nodes, without a reboot, so that old tasks have to be replaced in an orderly way.
+        for id in 1..=3 {
+            let mut node = testing::node(id);
+            if let Some(old) = lab.state.nodes.get(&node.id) {
+                node.boot_id = old.boot_id.clone();
+            }
+            lab.must(Command::RegisterNode { node });
+        }
+        lab.settle();
+        prop_assert_eq!(lab.state.invariants(), Ok(()));
+        for (id, app) in &lab.state.apps {
+            prop_assert!(!app.deleted, "{} is deleted and stays", id);
+            if id.as_str() == "/fixed" && !deploy::is_reached(app) {
+                // Three nodes hold three of them, and an old one may be in the way of the new.
+                prop_assert!(app.waiting.contains("host port 31240 is taken"), "{:?}", app.waiting);
+            } else {
+                prop_assert!(deploy::is_reached(app), "{} has {:?}", id, deploy::counts(app));
+                prop_assert_eq!(&app.waiting, "");
+            }
+        }
+        let open = lab.state.deployments.values().filter(|d| d.app.as_str() != "/fixed").count();
+        prop_assert_eq!(open, 0, "deployments stay open: {:?}", lab.state.deployments);
+    }
+}

@@ -34,3 +34,9 @@ until_true() {
         sleep 0.1
     done
 }
+
+# build ARGUMENTS OF CARGO BUILD...: with what the console serves in its place.
+build() {
+    scripts/assets
+    cargo build --quiet "$@"
+}

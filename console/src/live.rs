@@ -20,6 +20,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::context::Context;
+use crate::pages::output::name_of;
 use crate::view::task;
 use crate::{LogChunk, LogStream};
 
@@ -51,7 +52,10 @@ pub async fn stream(context: Context, Query(scope): Query<Scope>) -> Response {
             events.push(match context.backend.follow_log(&task, stream, offset.unwrap_or(0)).await {
                 Ok(chunks) => output(stream, chunks),
                 // Nothing to follow yet; the page asks again once the task has moved on.
-                Err(_) => stream::once(async { Event::default().event("absent").data("") }).boxed(),
+                Err(_) => {
+                    let absent = Event::default().event("absent").data(name_of(stream));
+                    stream::once(async { absent }).boxed()
+                }
             });
         }
     }
@@ -60,11 +64,12 @@ pub async fn stream(context: Context, Query(scope): Query<Scope>) -> Response {
 }
 
 /// A `change` at once, so that nothing is missed between page and stream, and after each move of `app` or of any.
-fn changes(watch: watch::Receiver<Arc<State>>, app: Option<AppId>) -> Events {
-    let event = || Event::default().event("change").data("");
-    let first = stream::once(async move { event() });
-    let later = stream::unfold((watch, app, None), move |(mut watch, app, shown)| async move {
-        let mut shown = shown.unwrap_or_else(|| watch.borrow_and_update().clone());
+fn changes(mut watch: watch::Receiver<Arc<State>>, app: Option<AppId>) -> Events {
+    // A browser drops events without data; the log index tells whoever reads the stream where it stands.
+    let event = |state: &State| Event::default().event("change").data(state.index.to_string());
+    let shown = watch.borrow_and_update().clone();
+    let first = event(&shown);
+    let later = stream::unfold((watch, app, shown), move |(mut watch, app, mut shown)| async move {
         loop {
             watch.changed().await.ok()?;
             tokio::time::sleep(COALESCE).await;
@@ -72,11 +77,11 @@ fn changes(watch: watch::Receiver<Arc<State>>, app: Option<AppId>) -> Events {
             let moved = differs(&shown, &state, app.as_ref());
             shown = state;
             if moved {
-                return Some((event(), (watch, app, Some(shown))));
+                return Some((event(&shown), (watch, app, shown)));
             }
         }
     });
-    first.chain(later).boxed()
+    stream::once(async move { first }).chain(later).boxed()
 }
 
 /// Whether a page about `app` (or about all) would look different. Compares by identity: unchanged parts of a state
@@ -96,16 +101,13 @@ fn differs(old: &State, new: &State, app: Option<&AppId>) -> bool {
 fn beats() -> Events {
     let beat = |()| async {
         tokio::time::sleep(BEAT).await;
-        Some((Event::default().event("beat").data(""), ()))
+        Some((Event::default().event("beat").data("-"), ()))
     };
     stream::unfold((), beat).boxed()
 }
 
 fn output(stream: LogStream, chunks: BoxStream<'static, LogChunk>) -> Events {
-    let name = match stream {
-        LogStream::Stdout => "stdout",
-        LogStream::Stderr => "stderr",
-    };
+    let name = name_of(stream);
     let event = move |chunk: LogChunk| {
         // An offset, a blank, and bytes that may be anything, the middle of a character included.
         Event::default().event(name).data(format!("{} {}", chunk.offset, BASE64.encode(&chunk.data)))
@@ -116,13 +118,44 @@ fn output(stream: LogStream, chunks: BoxStream<'static, LogChunk>) -> Events {
 
 #[cfg(test)]
 mod tests {
+    use model::state::App;
+
     use super::*;
+
+    fn app(definition: &str) -> Arc<App> {
+        let spec = Arc::new(model::app::AppSpec::parse(definition).expect("a definition"));
+        Arc::new(App {
+            versions: [spec.clone()].into_iter().collect(),
+            spec,
+            tasks: Default::default(),
+            history: Default::default(),
+            last_failure: None,
+            backoff: Default::default(),
+            waiting: String::new(),
+            deleted: false,
+        })
+    }
 
     #[test]
     fn only_what_a_page_shows_wakes_it() {
-        let old = State::default();
-        let moved = State { index: 7, ..old.clone() };
-        assert!(!differs(&old, &moved, None), "a log entry that changed no app");
-        assert!(!differs(&old, &moved, Some(&AppId::parse("/a").expect("an app id"))));
+        let id = |text| AppId::parse(text).expect("an app id");
+        let mut old = State::default();
+        old.apps.insert(id("/a"), app(r#"{"id":"a","cmd":"true"}"#));
+        old.apps.insert(id("/b"), app(r#"{"id":"b","cmd":"true"}"#));
+        let about = |new: &State| {
+            [None, Some("/a"), Some("/b"), Some("/c")].map(|app| differs(&old, new, app.map(id).as_ref()))
+        };
+
+        let another_entry = State { index: 7, ..old.clone() };
+        assert_eq!(about(&another_entry), [false; 4]);
+        let mut changed = old.clone();
+        Arc::make_mut(changed.apps.get_mut(&id("/a")).expect("it is there")).waiting = "why".into();
+        assert_eq!(about(&changed), [true, true, false, false]);
+        let mut gone = old.clone();
+        gone.apps.remove(&id("/b"));
+        assert_eq!(about(&gone), [true, false, true, false]);
+        let mut new = old.clone();
+        new.apps.insert(id("/c"), app(r#"{"id":"c","cmd":"true"}"#));
+        assert_eq!(about(&new), [true, false, false, true]);
     }
 }

@@ -314,8 +314,6 @@ pub const EXIT_HINT_NOT_EXECUTABLE: &str = "a shell says: not executable";
 pub const EXIT_HINT_NOT_FOUND: &str = "a shell says: command not found";
 pub const NO_SUCH_TASK: &str =
     "There is no such instance. Only the last ended ones of an application are remembered.";
-pub const STDOUT: &str = "stdout";
-pub const STDERR: &str = "stderr";
 pub const OUTPUT_EMPTY: &str = "Nothing was written yet.";
 pub const DOWNLOAD: &str = "Download";
 pub const OLDER: &str = "Older";

@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 use model::app::AppSpec;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
@@ -44,7 +42,8 @@ impl Init {
 
     /// Starts init with the same folders as before; returns once it listens.
     pub fn launch(&mut self) {
-        let log = OpenOptions::new().create(true).append(true).open(self.path("init.log")).expect("a log file");
+        let log =
+            OpenOptions::new().create(true).append(true).open(self.path("init.log")).expect("a log file");
         let mut command = Command::new(node::binary());
         command.arg("init").args(self.paths()).args(["--roles", "log"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
@@ -87,7 +86,8 @@ impl Init {
             || {
                 let pids = fs::read_to_string(&children).map_err(|e| e.to_string())?;
                 let is_logger = |pid: &&str| {
-                    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"meseta\0log\0"))
+                    fs::read(format!("/proc/{pid}/cmdline"))
+                        .is_ok_and(|line| line.starts_with(b"meseta\0log\0"))
                 };
                 let pid = pids.split_whitespace().find(is_logger).ok_or(format!("children: {pids}"))?;
                 Ok(Pid::from_raw(pid.parse().map_err(|_| pid.to_owned())?))
@@ -154,7 +154,8 @@ impl Init {
 
     /// What a task wrote to `stdout` or `stderr`, as it lies in its sandbox.
     pub fn output(&self, task: &str, stream: &str) -> String {
-        let bytes = fs::read(self.path("data/tasks").join(task).join("sandbox").join(stream)).unwrap_or_default();
+        let bytes =
+            fs::read(self.path("data/tasks").join(task).join("sandbox").join(stream)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -165,7 +166,8 @@ impl Init {
         let index = self.path("data/tasks").join(task).join("log.index");
         let probe = || {
             let bytes = fs::read(&index).map_err(|error| error.to_string())?;
-            let ends = bytes.chunks_exact(RECORD_BYTES).skip(1).filter(|record| record[0] == KIND_END).count();
+            let ends =
+                bytes.chunks_exact(RECORD_BYTES).skip(1).filter(|record| record[0] == KIND_END).count();
             if ends >= 2 { Ok(()) } else { Err(format!("{ends} streams ended")) }
         };
         wait::until("both streams end", wait::DEADLINE, probe, || self.log());
@@ -193,8 +195,13 @@ impl Init {
 
     /// SIGTERM; it must bring down everything and end with success.
     pub fn stop(&mut self) {
+        kill(self.pid(), Signal::SIGTERM).expect("init is our child");
+        self.wait_end();
+    }
+
+    /// Until it has ended by itself, with success.
+    pub fn wait_end(&mut self) {
         let mut child = self.child.take().expect("init runs");
-        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("init is our child");
         let ended = wait::until(
             "init ends",
             wait::DEADLINE,
@@ -272,7 +279,9 @@ impl Agent {
     #[track_caller]
     pub fn expect_about(&mut self, task: &str) -> Value {
         let kinds = ["created", "create_failed"];
-        self.expect(task, |m| m["task"] == task && kinds.contains(&m["from_init"].as_str().unwrap_or_default()))
+        self.expect(task, |m| {
+            m["task"] == task && kinds.contains(&m["from_init"].as_str().unwrap_or_default())
+        })
     }
 
     /// How the task ended.

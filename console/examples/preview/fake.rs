@@ -370,7 +370,7 @@ impl Fake {
                 .map(|n| format!("192.168.7.{} GET /cart/{n} 200 \u{2192} {} ms\n", n % 250, n % 31))
                 .collect(),
             (Some("shop_web"), LogStream::Stderr) => "<script>alert('output')</script>\n".to_owned(),
-            (Some("shop_queue"), LogStream::Stdout) => return Err(SandboxError::NotFound),
+            (Some("shop_queue"), _) => return Err(SandboxError::NotFound),
             _ => String::new(),
         };
         Ok(text.into_bytes())

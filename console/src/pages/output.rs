@@ -54,10 +54,11 @@ pub fn stream_of(name: &str) -> Option<LogStream> {
     }
 }
 
-fn name_of(stream: LogStream) -> &'static str {
+/// As in addresses, events and file names: not a word of any language.
+pub fn name_of(stream: LogStream) -> &'static str {
     match stream {
-        LogStream::Stdout => t::STDOUT,
-        LogStream::Stderr => t::STDERR,
+        LogStream::Stdout => "stdout",
+        LogStream::Stderr => "stderr",
     }
 }
 

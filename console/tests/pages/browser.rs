@@ -29,6 +29,11 @@ pub struct Page {
 }
 
 impl Page {
+    /// A header's value, empty if it is absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("ascii"))
+    }
+
     pub fn has(&self, text: &str) {
         assert!(self.body.contains(text), "{text:?} is not in the page:\n{}", self.body);
     }
@@ -47,7 +52,12 @@ impl Page {
 
 impl Browser {
     pub fn new(fake: Arc<Fake>) -> Self {
-        Self { router: console::router(fake), cookies: BTreeMap::new(), token: String::new(), extra: Vec::new() }
+        Self {
+            router: console::router(fake),
+            cookies: BTreeMap::new(),
+            token: String::new(),
+            extra: Vec::new(),
+        }
     }
 
     pub async fn get(&mut self, path: &str) -> Page {
@@ -86,7 +96,8 @@ impl Browser {
     }
 
     fn request(&self, method: &str, path: &str) -> axum::http::request::Builder {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "rock-1:8080");
         request = request.header(header::COOKIE, cookies.join("; "));
         for (name, value) in &self.extra {

@@ -13,7 +13,7 @@ use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
 use openraft::raft::ClientWriteResponse;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::clock::ClusterClock;
 use crate::config::Config;
@@ -26,6 +26,9 @@ use crate::types::{Logged, Members, Peer};
 
 /// Bytes of one command in JSON. Above the largest request body and the largest plan or report.
 pub const COMMAND_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of all commands that wait for an answer; beyond that, proposers wait. Raft's own queue counts commands only,
+/// and thousands of the largest would not fit a small node's memory.
+const IN_FLIGHT_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// After this the proposer is told that the outcome is unknown.
 const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,6 +67,7 @@ struct Inner {
     dir: PathBuf,
     clock: Arc<ClusterClock>,
     space: Arc<Space>,
+    in_flight: Semaphore,
     state: watch::Receiver<Arc<State>>,
     leadership: watch::Receiver<Leadership>,
     failure: watch::Sender<Option<Failure>>,
@@ -92,14 +96,26 @@ impl Cluster {
         let raft = Raft::new(config.node.0, Arc::new(raft_config), Alone, store, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
+        initialize(&raft, config.node).await?;
         let (sender, leadership) = watch::channel(Leadership::default());
         let observer =
             Observer { raft: raft.clone(), node: config.node, leadership: sender, failure: failure.clone() };
         let observer = tokio::spawn(observer.run(for_signing, state.clone()));
-        initialize(&raft, config.node).await?;
         let closing = Mutex::new(Some(Closing { lock, writer, observer }));
         let (node, dir) = (config.node, config.dir);
-        Ok(Self(Arc::new(Inner { raft, node, dir, clock, space, state, leadership, failure, closing })))
+        let in_flight = Semaphore::new(IN_FLIGHT_BYTES_MAX as usize);
+        Ok(Self(Arc::new(Inner {
+            raft,
+            node,
+            dir,
+            clock,
+            space,
+            in_flight,
+            state,
+            leadership,
+            failure,
+            closing,
+        })))
     }
 
     pub fn node(&self) -> NodeId {
@@ -133,24 +149,28 @@ impl Cluster {
         if let Some(failure) = &*inner.failure.borrow() {
             return Err(ProposeError::Failed(failure.reason.clone()));
         }
-        let envelope = self.envelope(proposal)?;
+        let (envelope, bytes) = self.envelope(proposal)?;
         self.check_space()?;
-        let write = inner.raft.client_write(Logged(Arc::new(envelope)));
+        let write = async {
+            let _room = inner.in_flight.acquire_many(bytes).await;
+            inner.raft.client_write(Logged(Arc::new(envelope))).await
+        };
         match tokio::time::timeout(PROPOSE_TIMEOUT, write).await {
             Ok(answer) => answered(answer),
             Err(_) => Err(ProposeError::TimedOut),
         }
     }
 
-    fn envelope(&self, proposal: Proposal) -> Result<Envelope, ProposeError> {
+    /// The command as it is replicated, and its size in bytes.
+    fn envelope(&self, proposal: Proposal) -> Result<(Envelope, u32), ProposeError> {
         let Proposal { actor, origin, request_id, expected_version, command } = proposal;
         let (format, at) = (model::command::FORMAT, self.now());
         let envelope = Envelope { format, request_id, actor, origin, at, expected_version, command };
         let mut count = Count(0);
         serde_json::to_writer(&mut count, &envelope)
             .map_err(|error| ProposeError::Failed(format!("the command cannot be encoded: {error}")))?;
-        match count.0 {
-            ..=COMMAND_BYTES_MAX => Ok(envelope),
+        match u32::try_from(count.0) {
+            Ok(bytes) if count.0 <= COMMAND_BYTES_MAX => Ok((envelope, bytes)),
             _ => Err(ProposeError::TooLarge { limit: COMMAND_BYTES_MAX }),
         }
     }

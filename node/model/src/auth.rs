@@ -90,3 +90,44 @@ pub fn authorize(actor: &Actor, verb: Verb, path: &str) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn administrators_may_do_all_and_claimants_nothing() {
+        let role = Role::Administrator;
+        let user = Actor::User { name: "admin".to_owned(), role };
+        let token = Actor::Token { name: "ci".to_owned(), role };
+        for (actor, expect) in [(Actor::System, true), (Actor::Claimant, false), (user, true), (token, true)]
+        {
+            for (verb, path) in [(Verb::Read, "/v2/apps"), (Verb::Write, "/v2/apps/hello2")] {
+                assert_eq!(authorize(&actor, verb, path), expect, "{actor:?} {verb:?} {path}");
+            }
+            assert_eq!(actor.is_outside(), actor != Actor::System);
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let user = User {
+            name: "admin".to_owned(),
+            password_hash: "$argon2id$secret".to_owned(),
+            role: Role::Administrator,
+            created_at: Timestamp(1),
+        };
+        let token = Token {
+            name: "ci".to_owned(),
+            token_sha256: "secret".to_owned(),
+            role: Role::Administrator,
+            created_at: Timestamp(1),
+            expires_at: None,
+        };
+        let printed = format!("{user:?} {token:?} {:?}", SessionKey("secret".to_owned()));
+        assert!(!printed.contains("secret"), "{printed}");
+        // In the log and in snapshots they are all there.
+        let json = serde_json::to_string(&user).expect("serialises");
+        assert_eq!(serde_json::from_str::<User>(&json).expect("comes back"), user);
+    }
+}

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod board;
+mod boot;
 pub mod cgroup;
 mod child;
 pub mod clock;
@@ -29,8 +30,10 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::Exit;
 use crate::config::Paths;
+use board::Board;
 use machine::{PowerKind, RoleName};
-use shell::Shell;
+use screen::Screen;
+use shell::{Extra, Shell};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -39,8 +42,8 @@ pub struct Args {
     /// This machine is ours: mount its file systems, load its modules, power it off at the end
     #[arg(long)]
     appliance: bool,
-    /// Roles to supervise
-    #[arg(long, value_delimiter = ',', value_name = "ROLE,…", default_values = ["log", "agent"])]
+    /// Roles to supervise; all that make sense here if none is named
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
     roles: Vec<RoleName>,
     /// Flags handed to the agent
     #[arg(last = true)]
@@ -48,7 +51,10 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Exit {
-    match supervise(args) {
+    if args.appliance {
+        run_appliance(args)
+    }
+    match supervise(args, Board::default(), None, None) {
         Ok(_) => Exit::Ok,
         Err(error) => {
             eprintln!("meseta init: {error}");
@@ -57,13 +63,41 @@ pub fn run(args: Args) -> Exit {
     }
 }
 
-fn supervise(args: Args) -> io::Result<PowerKind> {
+/// Process 1: brings the machine up, and never just ends.
+fn run_appliance(args: Args) -> ! {
+    std::panic::set_hook(Box::new(|panic| boot::power::fail(&panic.to_string())));
+    let mut board = Board::default();
+    let extra = boot::run(&args.paths, &mut board);
+    let screen = boot::open_console().ok().map(Screen::new);
+    match supervise(args, board, screen, extra) {
+        Ok(kind) => boot::power::leave(kind),
+        Err(error) => boot::power::fail(&error.to_string()),
+    }
+    boot::power::fail("the kernel refused to go down")
+}
+
+fn supervise(
+    args: Args,
+    board: Board,
+    screen: Option<Screen>,
+    extra: Option<Box<dyn Extra>>,
+) -> io::Result<PowerKind> {
     child::reserve_descriptor()?;
     let signals = shell::block_signals()?;
     nix::sys::prctl::set_child_subreaper(true)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&args.paths.run)?;
     let _lock = lock(&args.paths)?;
-    let shell = Shell::new(args.paths, &args.roles, args.agent_arguments, signals)?;
+    let roles = match (args.roles.as_slice(), args.appliance) {
+        ([], true) => &[RoleName::Log, RoleName::Net, RoleName::Agent],
+        ([], false) => [RoleName::Log, RoleName::Agent].as_slice(),
+        (named, _) => named,
+    };
+    let mut shell = Shell::new(args.paths, roles, args.agent_arguments, signals)?;
+    shell.board = board;
+    shell.screen = screen;
+    if let Some(extra) = extra {
+        shell.also_serve(extra)?;
+    }
     shell.run()
 }
 

@@ -82,7 +82,7 @@ pub struct Shell {
     inputs: VecDeque<Input>,
     finished: Option<PowerKind>,
     /// Shows the board on the console; the appliance has one.
-    screen: Option<super::screen::Screen>,
+    pub screen: Option<super::screen::Screen>,
     /// Work of the appliance that an event wakes: new devices.
     extra: Option<Box<dyn Extra>>,
 }
@@ -124,10 +124,6 @@ impl Shell {
         shell.take_over(remembered);
         shell.listen_to_all()?;
         Ok(shell)
-    }
-
-    pub fn show_on(&mut self, screen: super::screen::Screen) {
-        self.screen = Some(screen);
     }
 
     pub fn also_serve(&mut self, extra: Box<dyn Extra>) -> io::Result<()> {

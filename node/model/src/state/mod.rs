@@ -156,3 +156,6 @@ impl State {
         self.deployments.values().filter(move |d| d.app == *app)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::stream::BoxStream;
 use model::auth::Actor;
@@ -157,6 +158,12 @@ pub trait Backend: Send + Sync + 'static {
     async fn propose(&self, request: Request) -> Result<Applied, Unavailable>;
     fn leader(&self) -> Option<LeaderInfo>;
     fn fresh_deployment(&self) -> DeploymentId;
+    /// Cluster time now, for ages, countdowns and the end of sessions: this machine's clock, but never before the
+    /// state.
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.state().now.max(Timestamp(since_epoch.as_millis() as u64))
+    }
 
     /// Takes an unclaimed cluster: `admin` with `password` becomes its administrator.
     async fn claim(&self, code: &str, password: &str, origin: Origin) -> Result<(), ClaimError>;

@@ -1,5 +1,23 @@
 //! The web console: server-rendered pages whose every action is a form. Sees a [`Backend`], never the node.
+//!
+//! A request passes [`guard`] (origin, claim, login), a handler in `pages`, which asks `view` for what to show of one
+//! [`model::State`] and fills a template. An open page hears of changes through `live` and fetches its moving part
+//! again. Without scripts every page and action works by plain requests.
 
+mod assets;
 mod backend;
+mod context;
+mod definition;
+mod guard;
+mod live;
+mod local;
+mod pages;
+mod router;
+mod session;
+mod strings;
+mod view;
 
 pub use backend::*;
+pub use guard::ViaTls;
+use local::local_path;
+pub use router::router;

@@ -34,6 +34,11 @@ impl Paths {
         self.run.join("bundles").join(task.as_str())
     }
 
+    /// Where libcontainer keeps the state of all running containers.
+    pub fn containers(&self) -> PathBuf {
+        self.run.join("containers")
+    }
+
     /// What a task leaves on disk: `sandbox/` (its working directory with `stdout` and `stderr`), `upper/`, `work/`
     /// and `log.index`.
     pub fn task(&self, task: &model::TaskId) -> PathBuf {

@@ -2,6 +2,12 @@
 
 /// Bytes of one HTTP request body on `/v2` and the console.
 pub const REQUEST_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Brackets open at once in a JSON text of a request; the deepest app uses 8, group trees nest more.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Thousandths of a processor that one task may ask for: large enough for any machine, small enough to be summed.
+pub const CPU_MILLI_PER_TASK_MAX: u64 = 1_000_000_000;
+/// MiB of memory, and of disk, that one task may ask for.
+pub const MIB_PER_TASK_MAX: u64 = 1_000_000_000;
 /// Bytes of one app definition in its canonical form.
 pub const APP_BYTES_MAX: usize = 256 * 1024;
 pub const APP_ID_BYTES_MAX: usize = 255;
@@ -10,6 +16,8 @@ pub const APPS_MAX: usize = 10_000;
 pub const INSTANCES_PER_APP_MAX: u32 = 10_000;
 pub const LABELS_PER_APP_MAX: usize = 256;
 pub const ENV_PER_APP_MAX: usize = 1_024;
+/// Items of any other list in an app: constraints, dependencies, volumes, things to fetch.
+pub const LIST_PER_APP_MAX: usize = 256;
 pub const PORTS_PER_APP_MAX: usize = 128;
 /// Stored definitions of one app, newest first (Marathon keeps 50).
 pub const VERSIONS_PER_APP_MAX: usize = 50;

@@ -1,12 +1,184 @@
+//! The node's part in the cluster: the replicated log, the leader's loop, this node's reconciliation, the front doors.
+//!
+//! Started by init and restarted by it for ever; it may end at any moment without a task noticing, because init is
+//! the parent of every task and keeps what the agent has not persisted.
+
+mod addresses;
+mod backend;
+mod claim;
+mod identity;
+mod init_link;
+mod leader;
+mod logs;
+mod machine;
+mod node_loop;
+mod register;
+mod screen;
+mod sweep;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use cluster::{Cluster, Timers};
+use tokio_util::sync::CancellationToken;
+
 use crate::Exit;
+use crate::api;
+use crate::api::listen::{Listeners, Ports};
 use crate::config::Paths;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     paths: Paths,
+    /// Where the console and the API listen without TLS
+    #[arg(long, default_value = "[::]:8080", value_name = "ADDRESS")]
+    http: SocketAddr,
+    /// Where they listen with TLS
+    #[arg(long, default_value = "[::]:8443", value_name = "ADDRESS")]
+    https: SocketAddr,
+    /// Port at which browsers reach that address, if a forwarder stands between
+    #[arg(long, value_name = "PORT")]
+    https_public: Option<u16>,
+    /// Address under which others reach this node and its tasks; the first global address if absent
+    #[arg(long, value_name = "IP")]
+    advertise: Option<IpAddr>,
+    /// CPUs offered to tasks; all of the machine's if absent
+    #[arg(long, value_name = "N")]
+    cpus: Option<u64>,
+    /// MiB of memory offered to tasks; the machine's less a reserve for the node itself if absent
+    #[arg(long, value_name = "MIB")]
+    mem: Option<u64>,
+    /// Space on the STATE file system, in MiB, below which writes are refused before the log fills the disk
+    #[arg(long, default_value_t = 32, value_name = "MIB")]
+    state_reserve: u64,
+    /// A further attribute of this node, for constraints; may be given several times
+    #[arg(long = "attr", value_name = "KEY=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+    /// Where the console is found from outside, if a forwarder stands before this node
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
 }
 
-pub fn run(_args: Args) -> Exit {
-    Exit::Internal
+fn attribute(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not KEY=VALUE")),
+    }
+}
+
+/// The role `agent`.
+pub fn run(args: Args) -> Exit {
+    log_to_stderr();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime does not start");
+            return Exit::Internal;
+        }
+    };
+    match runtime.block_on(serve(args)) {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the agent ends");
+            Exit::Failure
+        }
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MESETA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+/// The agent's life, in order. Ends with an error when the log's storage fails: a process that cannot write must
+/// not pretend, and init starts it anew.
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let identity = identity::load_or_create(&args.paths.state).context("this node's identity")?;
+    let node = identity.node;
+    tracing::info!(%node, "the agent starts");
+
+    let init = init_link::connect(args.paths.init_socket(), shutdown.clone());
+    init.phase("cluster state", false);
+    let cluster = Cluster::open(cluster::Config {
+        dir: args.paths.state.clone(),
+        node,
+        timers: Timers::default(),
+        reserve_bytes: args.state_reserve * 1024 * 1024,
+    })
+    .await
+    .context("the cluster's log")?;
+    init.phase("cluster state", true);
+
+    let machine = Arc::new(machine::Machine::new(&args, node));
+    let claim = Arc::new(claim::Claim::new(identity.claim_code));
+    let logs = logs::Logs::new(args.paths.clone(), cluster.watch(), init.world())
+        .context("watching the output of tasks")?;
+    let backend = Arc::new(backend::NodeBackend::new(
+        cluster.clone(),
+        init.clone(),
+        machine.clone(),
+        claim.clone(),
+        logs,
+    ));
+
+    let loops = tokio_util::task::TaskTracker::new();
+    loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
+    loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
+    loops.spawn(node_loop::run(
+        cluster.clone(),
+        init.clone(),
+        node,
+        args.paths.clone(),
+        shutdown.clone(),
+    ));
+    loops.spawn(sweep::run(cluster.clone(), init.clone(), args.paths.clone(), shutdown.clone()));
+    loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
+    loops.close();
+
+    init.phase("console", false);
+    let ports = Ports {
+        http: args.http,
+        https: args.https,
+        https_public: args.https_public.unwrap_or(args.https.port()),
+    };
+    let listeners = Listeners::bind(&ports, &tls_dir(&args.paths), &machine.addresses())
+        .await
+        .context("the console and API")?;
+    let router = api::router(backend.clone()).merge(console::router(backend));
+    let serving = tokio::spawn(listeners.serve(router, shutdown.clone()));
+    init.phase("console", true);
+
+    // The log's failure is the one thing the agent does not outlive.
+    let ended = tokio::select! {
+        failure = cluster.failed() => Err(anyhow::anyhow!("the cluster's log failed: {failure}")),
+        () = terminated() => Ok(()),
+    };
+    shutdown.cancel();
+    // Loops end at their next await; a proposal that hangs must not hold up init.
+    let _ = tokio::time::timeout(Duration::from_secs(3), async { tokio::join!(loops.wait(), serving) }).await;
+    cluster.shutdown().await;
+    ended
+}
+
+fn tls_dir(paths: &Paths) -> PathBuf {
+    paths.state.join("tls")
+}
+
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            terminate.recv().await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM cannot be awaited");
+            std::future::pending::<()>().await;
+        }
+    }
 }

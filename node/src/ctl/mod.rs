@@ -1,8 +1,117 @@
+//! The client: talks to any node's HTTP API and prints for people, or with `--json` for programs.
+
+mod apps;
+mod client;
+mod events;
+mod node;
+mod table;
+mod tasks;
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use self::client::{Client, CtlError};
 use crate::Exit;
 
-#[derive(Debug, clap::Args)]
-pub struct Args {}
-
-pub fn run(_args: Args) -> Exit {
-    Exit::Internal
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// A node's plain HTTP address; names other than localhost are not resolved [env: MESETA_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    #[arg(long, global = true, default_value = "admin", value_name = "NAME")]
+    user: String,
+    /// Holds the password in its first line; without it the variable MESETA_PASSWORD does
+    #[arg(long, global = true, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Print the server's answers as they are
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
 }
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What should run
+    #[command(subcommand)]
+    Apps(apps::Command),
+    /// What runs
+    #[command(subcommand)]
+    Tasks(tasks::Command),
+    /// Takes an unclaimed cluster with the code its screen shows; the password becomes admin's
+    Claim { code: String },
+    /// The node that answers
+    #[command(subcommand)]
+    Node(node::Command),
+    /// What happens, one line an event, until interrupted
+    Events {
+        /// Only events of this type; may be repeated
+        #[arg(long = "type", value_name = "TYPE")]
+        kinds: Vec<String>,
+    },
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+const URL_DEFAULT: &str = "http://127.0.0.1:8080";
+
+pub fn run(args: Args) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(args)),
+        Err(error) => Err(CtlError::Config(format!("the runtime cannot start: {error}"))),
+    };
+    match result {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            eprintln!("{error}");
+            error.exit()
+        }
+    }
+}
+
+async fn dispatch(args: Args) -> Result<(), CtlError> {
+    let output = if args.json { Output::Json } else { Output::Text };
+    let url = args.url.clone().or_else(|| std::env::var("MESETA_URL").ok());
+    let client = Client::new(url.as_deref().unwrap_or(URL_DEFAULT), &args.user, password(&args)?)?;
+    match args.command {
+        Command::Apps(command) => apps::run(&client, output, command).await,
+        Command::Tasks(command) => tasks::run(&client, output, command).await,
+        Command::Claim { code } => node::claim(&client, output, &code).await,
+        Command::Node(command) => node::run(&client, output, command).await,
+        Command::Events { kinds } => events::run(&client, output, &kinds).await,
+    }
+}
+
+/// `None` if none was given: the server then says what it needs.
+fn password(args: &Args) -> Result<Option<String>, CtlError> {
+    let Some(path) = &args.password_file else {
+        return Ok(std::env::var("MESETA_PASSWORD").ok());
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CtlError::Config(format!("{} cannot be read: {error}", path.display())))?;
+    Ok(Some(text.lines().next().unwrap_or("").to_owned()))
+}
+
+/// Prints text that may come from anywhere; a closed pipe ends the program quietly, as `head` expects.
+pub fn print(text: &str) -> Result<(), CtlError> {
+    print_bytes(text.as_bytes())
+}
+
+pub fn print_bytes(bytes: &[u8]) -> Result<(), CtlError> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => CtlError::OutputClosed,
+        _ => CtlError::Config(format!("the output cannot be written: {error}")),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,117 @@
 //! The parent of every task: supervises the other roles, starts containers, keeps exits, holds deadlines.
+//!
+//! One thread, no async runtime, and nothing from outside the node is parsed here. [`machine`] decides and is pure,
+//! [`shell`] acts. On the appliance it is process 1 and also brings up and takes down the machine ([`boot`]); elsewhere
+//! it is an ordinary supervisor and subreaper, so the same code runs under test.
 
+mod backoff;
+mod board;
+mod boot;
+pub mod cgroup;
+mod child;
+pub mod clock;
+mod connections;
+mod helper;
+mod journal;
+mod machine;
+mod output;
+pub mod proc;
 pub mod protocol;
+mod reap;
+mod screen;
+mod shell;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
+
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::Exit;
 use crate::config::Paths;
+use board::Board;
+use machine::{PowerKind, RoleName};
+use screen::Screen;
+use shell::{Extra, Shell};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     paths: Paths,
+    /// This machine is ours: mount its file systems, load its modules, power it off at the end
+    #[arg(long)]
+    appliance: bool,
+    /// Roles to supervise; all that make sense here if none is named
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
+    roles: Vec<RoleName>,
+    /// Flags handed to the agent
+    #[arg(last = true)]
+    agent_arguments: Vec<OsString>,
 }
 
-pub fn run(_args: Args) -> Exit {
-    Exit::Internal
+pub fn run(args: Args) -> Exit {
+    if args.appliance {
+        run_appliance(args)
+    }
+    match supervise(args, Board::default(), None, None) {
+        Ok(_) => Exit::Ok,
+        Err(error) => {
+            eprintln!("meseta init: {error}");
+            Exit::Failure
+        }
+    }
+}
+
+/// Process 1: brings the machine up, and never just ends.
+fn run_appliance(args: Args) -> ! {
+    std::panic::set_hook(Box::new(|panic| boot::power::fail(&panic.to_string())));
+    let mut board = Board::default();
+    let extra = boot::run(&args.paths, &mut board);
+    let screen = boot::open_console().ok().map(Screen::new);
+    match supervise(args, board, screen, extra) {
+        Ok(kind) => boot::power::leave(kind),
+        Err(error) => boot::power::fail(&error.to_string()),
+    }
+    boot::power::fail("the kernel refused to go down")
+}
+
+fn supervise(
+    args: Args,
+    board: Board,
+    screen: Option<Screen>,
+    extra: Option<Box<dyn Extra>>,
+) -> io::Result<PowerKind> {
+    child::reserve_descriptor()?;
+    let signals = shell::block_signals()?;
+    nix::sys::prctl::set_child_subreaper(true)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&args.paths.run)?;
+    let _lock = lock(&args.paths)?;
+    let roles = match (args.roles.as_slice(), args.appliance) {
+        ([], true) => &[RoleName::Log, RoleName::Net, RoleName::Agent],
+        ([], false) => [RoleName::Log, RoleName::Agent].as_slice(),
+        (named, _) => named,
+    };
+    let mut shell = Shell::new(args.paths, roles, args.agent_arguments, signals)?;
+    shell.board = board;
+    shell.screen = screen;
+    if let Some(extra) = extra {
+        shell.also_serve(extra)?;
+    }
+    shell.run()
+}
+
+/// Two inits in one folder would clean up each other's tasks.
+fn lock(paths: &Paths) -> io::Result<Flock<File>> {
+    let path = paths.run.join("init.lock");
+    Flock::lock(File::create(&path)?, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        io::Error::other(format!("{} is held by another init ({error})", path.display()))
+    })
+}
+
+/// Names this life of init: whoever sees another knows that every task it had is gone.
+fn boot_id() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

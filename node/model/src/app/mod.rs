@@ -3,12 +3,29 @@
 //! People write many dialects (spec/marathon.md §2.9); `parse` turns each into an [`AppSpec`] or lists all its faults,
 //! `emit` writes the superset that every known client reads. Nothing else in the program sees JSON keys of apps.
 
+mod environment;
+mod fault;
+mod fields;
+mod parse;
+mod query;
+mod syntax;
+#[cfg(test)]
+mod testing;
+mod update;
+mod view;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::node::Resources;
 use crate::{AppId, Timestamp};
+
+pub use environment::{SANDBOX_PATH, environment};
+pub use fault::{AppFaults, Fault, SyntaxFault};
+pub use parse::whole_text_pattern;
+pub use update::Update;
+pub use view::AppView;
 
 /// A valid app definition. Defaults are filled in, old spellings are gone, numbers are integers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +65,8 @@ pub struct AppSpec {
     pub kill_selection: KillSelection,
     pub unreachable: UnreachableStrategy,
 
-    /// Top-level keys of the request that mean nothing here; accepted, dropped, and named to the author.
+    /// Keys of the request that mean nothing here, e.g. `flavour` or `container.docker.flavour`; accepted, dropped,
+    /// and named to the author.
     pub unknown_keys: Vec<String>,
 }
 

@@ -1,0 +1,129 @@
+//! `/apps/{id}`: one application and what can be done with it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use model::app::AppSpec;
+use model::command::PutMode;
+use model::state::App;
+use model::{AppId, Command, Reject, Timestamp, limits};
+use serde::Deserialize;
+
+use super::confirm::{self, ConfirmPage};
+use crate::context::{Context, Fields, Frame, Tab, nonce, render};
+use crate::definition;
+use crate::strings as t;
+use crate::view::app::{self, AppView};
+use crate::view::apps::href;
+
+#[derive(Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    confirm: String,
+}
+
+#[derive(Template)]
+#[template(path = "app.html")]
+struct AppPage {
+    frame: Frame,
+    app: AppView,
+    json: String,
+    api: String,
+    once: String,
+    instances_max: u32,
+}
+
+fn find(context: &Context, path: &str) -> Option<Arc<App>> {
+    context.state.app(&AppId::parse(path).ok()?).cloned()
+}
+
+pub async fn show(context: Context, Path(path): Path<String>, Query(asked): Query<Asked>) -> Response {
+    let Some(app) = find(&context, &path) else { return context.not_found(t::NO_SUCH_APP) };
+    let id = &app.spec.id;
+    if asked.confirm == "destroy" {
+        return confirm_destroy(&context, &app);
+    }
+    let live = format!("app={}", crate::guard::encode(id.as_str()));
+    render(&AppPage {
+        frame: Frame { live: Some(live), ..context.frame(id.as_str(), Tab::Apps) },
+        json: definition::emit(&app.spec),
+        api: format!("curl -u admin {}/v2/apps{id}", context.visit.base_url()),
+        app: app::view(&context.state, &app, context.now),
+        once: nonce(),
+        instances_max: limits::INSTANCES_PER_APP_MAX,
+    })
+}
+
+fn confirm_destroy(context: &Context, app: &App) -> Response {
+    let back = href(&app.spec.id);
+    render(&ConfirmPage {
+        frame: context.frame(t::destroy_title(app.spec.id.as_str()), Tab::Apps),
+        text: t::destroy_text(app.tasks.len()),
+        action: back.clone(),
+        fields: vec![("action".into(), "destroy".into()), ("once".into(), nonce())],
+        button: t::DESTROY_BUTTON,
+        back,
+        back_word: t::KEEP,
+    })
+}
+
+/// Every button of the page, by the field `action`.
+pub async fn act(context: Context, Path(path): Path<String>, fields: Fields) -> Response {
+    let Some(app) = find(&context, &path) else { return context.not_found(t::NO_SUCH_APP) };
+    let id = app.spec.id.clone();
+    let force = fields.get("force") == "yes";
+    let deployment = context.backend.fresh_deployment();
+    let (expected, command) = match fields.get("action") {
+        "scale" => match instances(fields.get("instances")) {
+            Some(instances) => scaled(&context, &app.spec, instances, force),
+            None => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return context.problem(status, t::SCALE_NOT_A_NUMBER, t::scale_rule());
+            }
+        },
+        "suspend" => scaled(&context, &app.spec, 0, force),
+        "restart" => (None, Command::RestartApp { app: id.clone(), deployment, force }),
+        "destroy" => (None, Command::DeleteApp { app: id.clone(), deployment, force }),
+        "reset" => (None, Command::ResetDelay { app: id.clone() }),
+        _ => return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
+    };
+    let page = href(&id);
+    let after = if fields.get("action") == "destroy" { "/apps" } else { &page };
+    send(&context, &fields, expected, command, &page, after).await
+}
+
+fn instances(text: &str) -> Option<u32> {
+    text.trim().parse().ok().filter(|n| *n <= limits::INSTANCES_PER_APP_MAX)
+}
+
+/// The same definition with another number of instances, provided that nobody changed it meanwhile.
+fn scaled(context: &Context, spec: &AppSpec, instances: u32, force: bool) -> (Option<Timestamp>, Command) {
+    let app = Box::new(AppSpec { instances, ..spec.clone() });
+    let deployment = context.backend.fresh_deployment();
+    (Some(spec.version), Command::PutApp { app, mode: PutMode::Update, deployment, force })
+}
+
+/// Proposes what a button of `page` stands for, then leads to `after`, or says why not.
+pub async fn send(
+    context: &Context,
+    fields: &Fields,
+    expected: Option<Timestamp>,
+    command: Command,
+    page: &str,
+    after: &str,
+) -> Response {
+    match context.propose(fields, expected, command).await {
+        Ok(applied) => match applied.result {
+            Ok(_) => Redirect::to(after).into_response(),
+            Err(Reject::AppLocked { .. }) => {
+                let action = context.visit.uri.path();
+                (StatusCode::CONFLICT, confirm::locked(context, fields, action, page)).into_response()
+            }
+            Err(reject) => context.problem(StatusCode::CONFLICT, t::REFUSED, reject.to_string()),
+        },
+        Err(error) => context.unavailable(&error),
+    }
+}

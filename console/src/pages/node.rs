@@ -1,0 +1,67 @@
+//! `/node`: the node that answers, and its power switch.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::confirm::ConfirmPage;
+use crate::context::{Context, Fields, Frame, Tab, render};
+use crate::view::node::{self, NodeView};
+use crate::{Power, strings as t};
+
+#[derive(Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    confirm: String,
+}
+
+#[derive(Template)]
+#[template(path = "node.html")]
+struct NodePage {
+    frame: Frame,
+    node: NodeView,
+}
+
+pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
+    let status = context.backend.node();
+    let here = |task: &&std::sync::Arc<model::task::Task>| task.node == status.id;
+    let tasks = context.state.apps.values().flat_map(|app| app.tasks.values()).filter(here).count();
+    match asked.confirm.as_str() {
+        "reboot" => confirm(&context, Power::Reboot, t::reboot_title(&status.name), t::reboot_text(tasks)),
+        "off" => confirm(&context, Power::Off, t::power_off_title(&status.name), t::power_off_text(tasks)),
+        _ => {
+            let frame = Frame { live: Some(String::new()), ..context.frame(t::NODE_TITLE, Tab::Node) };
+            render(&NodePage { frame, node: node::view(&status) })
+        }
+    }
+}
+
+fn confirm(context: &Context, power: Power, title: String, text: String) -> Response {
+    let (action, button) = match power {
+        Power::Reboot => ("reboot", t::REBOOT_BUTTON),
+        Power::Off => ("off", t::POWER_OFF_BUTTON),
+    };
+    render(&ConfirmPage {
+        frame: context.frame(title, Tab::Node),
+        text,
+        action: "/node".to_owned(),
+        fields: vec![("action".to_owned(), action.to_owned())],
+        button,
+        back: "/node".to_owned(),
+        back_word: t::CANCEL,
+    })
+}
+
+pub async fn act(context: Context, fields: Fields) -> Response {
+    let (power, title, text) = match fields.get("action") {
+        "reboot" => (Power::Reboot, t::REBOOTING, t::REBOOTING_TEXT),
+        "off" => (Power::Off, t::POWERING_OFF, t::POWERING_OFF_TEXT),
+        _ => return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
+    };
+    match context.backend.power(power).await {
+        Ok(()) => context.problem(StatusCode::ACCEPTED, title, text),
+        Err(why) => context.problem(StatusCode::SERVICE_UNAVAILABLE, t::POWER_FAILED, why),
+    }
+}

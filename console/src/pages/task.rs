@@ -1,0 +1,56 @@
+//! `/tasks/{id}`: one instance, live or remembered, with its output.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::Response;
+use model::{Command, TaskId};
+
+use super::app::send;
+use super::output::{self, Pane};
+use crate::context::{Context, Fields, Frame, Tab, render};
+use crate::view::task::{self, TaskView};
+use crate::{LogStream, strings as t};
+
+#[derive(Template)]
+#[template(path = "task.html")]
+struct TaskPage {
+    frame: Frame,
+    task: TaskView,
+    panes: Vec<Pane>,
+}
+
+fn find(context: &Context, id: &str) -> Option<(TaskId, TaskView)> {
+    let id = TaskId::parse(id).ok()?;
+    let view = task::find(&context.state, &id)?;
+    Some((id, view))
+}
+
+pub async fn show(context: Context, Path(id): Path<String>) -> Response {
+    let Some((id, task)) = find(&context, &id) else { return context.not_found(t::NO_SUCH_TASK) };
+    let mut panes = Vec::new();
+    // A refresh replaces the facts only; the script keeps the output up to date by itself.
+    if !context.visit.is_refresh {
+        panes.push(output::tail(&context, &id, LogStream::Stdout).await);
+        panes.push(output::tail(&context, &id, LogStream::Stderr).await);
+    }
+    let live = task.is_live.then(|| format!("task={id}"));
+    let frame = Frame { live, ..context.frame(t::task_title(&task.app, &task.short), Tab::Apps) };
+    render(&TaskPage { frame, task, panes })
+}
+
+pub async fn act(context: Context, Path(id): Path<String>, fields: Fields) -> Response {
+    let Some((id, task)) = find(&context, &id) else { return context.not_found(t::NO_SUCH_TASK) };
+    let scale = match fields.get("action") {
+        "kill" => false,
+        "kill_scale" => true,
+        _ => return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
+    };
+    let command = Command::KillTasks {
+        tasks: vec![id],
+        scale,
+        deployment: context.backend.fresh_deployment(),
+        force: fields.get("force") == "yes",
+    };
+    send(&context, &fields, None, command, &task.href, &task.app_href).await
+}

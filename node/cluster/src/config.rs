@@ -1,0 +1,62 @@
+//! What a server needs to open its part of the cluster, and how it turns into openraft's settings.
+
+use std::path::PathBuf;
+
+use model::NodeId;
+use openraft::SnapshotPolicy;
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The state folder: `raft.db`, `snapshots/`, `ballast` and `lock` live in it.
+    pub dir: PathBuf,
+    /// This installation's identity. A folder of another node is refused.
+    pub node: NodeId,
+    pub timers: Timers,
+    /// Proposals are refused while less is free on the state folder's file system.
+    pub reserve_bytes: u64,
+}
+
+/// Raft's timers in milliseconds. A dead leader is replaced after `election_max` plus a random time between
+/// `election_min` and `election_max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timers {
+    pub election_min: u64,
+    pub election_max: u64,
+    pub heartbeat: u64,
+}
+
+impl Default for Timers {
+    /// For unknown hardware on a LAN: failover within a second, no false election under load.
+    fn default() -> Self {
+        Self { election_min: 200, election_max: 400, heartbeat: 60 }
+    }
+}
+
+/// Entries between two snapshots.
+const SNAPSHOT_EVERY: u64 = 20_000;
+/// Entries kept behind a snapshot, so that a server that was away for a while needs no snapshot.
+const KEEP_BEHIND_SNAPSHOT: u64 = 10_000;
+
+impl Config {
+    /// openraft's settings; each differs from its default for a reason.
+    pub(crate) fn raft(&self) -> openraft::Config {
+        openraft::Config {
+            cluster_name: "meseta".to_owned(),
+            election_timeout_min: self.timers.election_min,
+            election_timeout_max: self.timers.election_max,
+            heartbeat_interval: self.timers.heartbeat,
+            // Without it a server that was frozen deposes a healthy leader when it wakes.
+            enable_pre_vote: Some(true),
+            // The default of 200 ms is less than any real snapshot takes.
+            install_snapshot_timeout: 20_000,
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
+            max_in_snapshot_log_to_keep: KEEP_BEHIND_SNAPSHOT,
+            // Above SNAPSHOT_EVERY, or followers that lag a little are sent snapshots again and again.
+            replication_lag_threshold: 2 * SNAPSHOT_EVERY,
+            purge_batch_size: 1_000,
+            // Proposals wait for room rather than pile up in memory.
+            api_channel_size: Some(4_096),
+            ..openraft::Config::default()
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The state folder: what is opened, in which order, and who may.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use crate::clock::ClusterClock;
+use crate::config::Config;
+use crate::error::{Failure, OpenError};
+use crate::log_store::LogStore;
+use crate::machine::Machine;
+use crate::snapshot::{Snapshots, Stored};
+use crate::space::Space;
+
+pub const LOG_FILE: &str = "raft.db";
+/// SQLite's write-ahead log beside it.
+pub const WAL_FILE: &str = "raft.db-wal";
+
+/// Everything on disk, opened and checked.
+pub struct Storage {
+    pub lock: File,
+    pub store: LogStore,
+    pub writer: JoinHandle<()>,
+    pub machine: Machine,
+    pub clock: Arc<ClusterClock>,
+    pub space: Arc<Space>,
+}
+
+impl Storage {
+    /// Blocks. The order matters: nobody else in the folder, then room, then snapshots, then the log after them.
+    pub fn open(config: &Config, failure: watch::Sender<Option<Failure>>) -> Result<Self, OpenError> {
+        let dir = &config.dir;
+        let io = |what| move |source| OpenError::Io { what, path: dir.clone(), source };
+        fs::create_dir_all(dir).map_err(io("create"))?;
+        let lock = lock(&dir.join("lock"))?;
+        let space = Arc::new(Space::open(dir, config.reserve_bytes).map_err(io("reserve room in"))?);
+        let delete_limit = Arc::new(AtomicU64::new(0));
+        let snapshots = Snapshots::open(dir.join("snapshots"), delete_limit.clone())?;
+        let path = dir.join(LOG_FILE);
+        if !path.exists() && !snapshots.names().map_err(io("list snapshots in"))?.is_empty() {
+            return Err(OpenError::LogMissing { path });
+        }
+        let stored = snapshots.load()?;
+        let snapshot = stored.as_ref().and_then(|stored| stored.meta.last_log_id);
+        let (store, writer) = LogStore::open(&path, config.node, snapshot, failure, delete_limit)?;
+        check_cluster(&store, stored.as_ref(), &path)?;
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("sync"))?;
+        let clock = Arc::new(ClusterClock::new());
+        let machine = Machine::new(stored, snapshots, clock.clone(), space.clone());
+        Ok(Self { lock, store, writer, machine, clock, space })
+    }
+}
+
+/// A snapshot folder that was put beside another cluster's log would mix two histories.
+fn check_cluster(store: &LogStore, stored: Option<&Stored>, path: &Path) -> Result<(), OpenError> {
+    let of_snapshot = stored.and_then(|stored| stored.state.cluster);
+    match (store.cluster(), of_snapshot) {
+        (Some(expected), Some(found)) if expected != found => {
+            Err(OpenError::OtherCluster { path: path.to_owned(), found, expected })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Held while the folder is open; the kernel gives it back when the process dies.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let failed = |source| OpenError::Io { what: "lock", path: path.to_owned(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

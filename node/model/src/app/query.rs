@@ -1,0 +1,84 @@
+//! Questions about a definition that others would otherwise answer each in their own way.
+
+use super::{AppSpec, Constraint, ConstraintOperator, KILL_GRACE_MS_DEFAULT, Network, Port};
+use crate::Timestamp;
+
+impl AppSpec {
+    /// True if changing from one to the other needs no task to be replaced: versions and the number of instances do
+    /// not count, nor do keys that were dropped. Compare after service ports were assigned.
+    pub fn is_same_config(&self, other: &Self) -> bool {
+        self.without_stamps() == other.without_stamps()
+    }
+
+    /// True if an update from one to the other is a scaling and nothing else.
+    pub fn only_instances_differ(&self, other: &Self) -> bool {
+        self.instances != other.instances && self.is_same_config(other)
+    }
+
+    fn without_stamps(&self) -> Self {
+        Self {
+            version: Timestamp(0),
+            last_scaling_at: Timestamp(0),
+            last_config_change_at: Timestamp(0),
+            instances: 0,
+            unknown_keys: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Milliseconds between SIGTERM and SIGKILL.
+    pub fn kill_grace_ms(&self) -> u64 {
+        self.kill_grace_ms.unwrap_or(KILL_GRACE_MS_DEFAULT)
+    }
+
+    /// The command line. A `cmd` needs a shell and replaces an image's entry point; `args` follow the image's entry
+    /// point, or are the command line themselves when there is none; empty means that the image says what to run.
+    pub fn argv(&self) -> Vec<String> {
+        match (&self.cmd, &self.args) {
+            (Some(cmd), _) => vec!["/bin/sh".to_owned(), "-c".to_owned(), cmd.clone()],
+            (None, Some(args)) => args.clone(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    pub fn needs_shell(&self) -> bool {
+        self.cmd.is_some()
+    }
+
+    /// True if `port`, one of the app's, takes a port of its node. Such ports, in order, are a task's `ports`.
+    pub fn takes_host_port(&self, port: &Port) -> bool {
+        self.network == Network::Host || port.host_port.is_some()
+    }
+
+    /// The number the node must give to `port`, `None` if any will do.
+    pub fn demanded_host_port(&self, port: &Port) -> Option<u16> {
+        let demanded = match self.network {
+            Network::Host if self.require_ports => port.service_port,
+            Network::Host => 0,
+            Network::Bridge | Network::Container { .. } => port.host_port.unwrap_or(0),
+        };
+        (demanded > 0).then_some(demanded)
+    }
+}
+
+impl ConstraintOperator {
+    /// As definitions spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unique => "UNIQUE",
+            Self::Cluster => "CLUSTER",
+            Self::GroupBy => "GROUP_BY",
+            Self::Like => "LIKE",
+            Self::Unlike => "UNLIKE",
+            Self::MaxPer => "MAX_PER",
+            Self::Is => "IS",
+        }
+    }
+}
+
+impl std::fmt::Display for Constraint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.field, self.operator.as_str())?;
+        self.value.as_deref().map_or(Ok(()), |value| write!(f, ":{value}"))
+    }
+}

@@ -1,0 +1,192 @@
+//! The node behind the console and the APIs.
+
+use std::sync::Arc;
+
+use cluster::{Cluster, Proposal, ProposeError};
+use console::{
+    Backend, ClaimError, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Request,
+    SandboxError, Unavailable,
+};
+use futures::stream::BoxStream;
+use model::auth::{Actor, Role, SessionKey, User};
+use model::command::Reject;
+use model::{Applied, ClusterId, Command, DeploymentId, Origin, State, TaskId};
+use tokio::sync::watch;
+
+use super::claim::{Claim, Logins};
+use super::init_link::{InitLink, World};
+use super::logs::Logs;
+use super::machine::{self, Machine};
+use crate::api::auth::password;
+use crate::init::protocol::ToInit;
+
+/// Name of the account that a claim makes.
+const ADMINISTRATOR: &str = "admin";
+
+pub struct NodeBackend {
+    cluster: Cluster,
+    init: InitLink,
+    machine: Arc<Machine>,
+    claim: Arc<Claim>,
+    logins: Logins,
+    logs: Logs,
+}
+
+impl NodeBackend {
+    pub fn new(
+        cluster: Cluster,
+        init: InitLink,
+        machine: Arc<Machine>,
+        claim: Arc<Claim>,
+        logs: Logs,
+    ) -> Self {
+        Self { cluster, init, machine, claim, logins: Logins::default(), logs }
+    }
+
+    async fn submit(&self, proposal: Proposal) -> Result<Applied, Unavailable> {
+        self.cluster.propose(proposal).await.map_err(unavailable)
+    }
+}
+
+fn unavailable(error: ProposeError) -> Unavailable {
+    match error {
+        ProposeError::NoLeader => Unavailable::NoLeader("an election is under way".to_owned()),
+        ProposeError::NoSpace { free, reserve } => {
+            Unavailable::NoSpace(format!("{free} bytes are free, {reserve} are kept in reserve"))
+        }
+        ProposeError::TooLarge { limit } => Unavailable::TooLarge { limit },
+        ProposeError::TimedOut | ProposeError::Unknown(_) => Unavailable::Unknown,
+        ProposeError::Failed(text) => Unavailable::Failed(text),
+    }
+}
+
+/// How a role of this node ended last, if one did.
+fn last_error(world: &World) -> String {
+    let ended = world.services.iter().filter(|service| !service.last_end.is_empty());
+    let texts: Vec<String> = ended.map(|service| format!("{}: {}", service.name, service.last_end)).collect();
+    texts.join("; ")
+}
+
+#[async_trait::async_trait]
+impl Backend for NodeBackend {
+    fn state(&self) -> Arc<State> {
+        self.cluster.state()
+    }
+
+    fn watch(&self) -> watch::Receiver<Arc<State>> {
+        self.cluster.watch()
+    }
+
+    async fn read(&self) -> Result<Arc<State>, Unavailable> {
+        self.cluster.read().await.map_err(|error| Unavailable::NoLeader(error.to_string()))
+    }
+
+    async fn propose(&self, request: Request) -> Result<Applied, Unavailable> {
+        self.submit(Proposal {
+            actor: request.actor,
+            origin: request.origin,
+            request_id: request.request_id,
+            expected_version: request.expected_version,
+            command: request.command,
+        })
+        .await
+    }
+
+    fn leader(&self) -> Option<LeaderInfo> {
+        let leadership = *self.cluster.leadership().borrow();
+        let node = leadership.leader?;
+        let host = self.cluster.state().nodes.get(&node)?.addresses.first().copied()?;
+        let address = std::net::SocketAddr::new(host, self.machine.http_port).to_string();
+        Some(LeaderInfo { node, address, is_self: leadership.is_self })
+    }
+
+    fn fresh_deployment(&self) -> DeploymentId {
+        DeploymentId(rand::random())
+    }
+
+    async fn claim(&self, code: &str, password: &str, origin: Origin) -> Result<(), ClaimError> {
+        if self.cluster.state().is_claimed() {
+            return Err(ClaimError::AlreadyClaimed);
+        }
+        self.claim.check(code, &origin.client_ip)?;
+        let lengths = model::limits::PASSWORD_BYTES_MIN..=model::limits::PASSWORD_BYTES_MAX;
+        if !lengths.contains(&password.len()) {
+            return Err(ClaimError::BadPassword);
+        }
+        let password_hash = password::hash_password(password.to_owned())
+            .await
+            .map_err(|error| ClaimError::Unavailable(Unavailable::Failed(error.to_string())))?;
+        let admin = User {
+            name: ADMINISTRATOR.to_owned(),
+            password_hash,
+            role: Role::Administrator,
+            created_at: self.cluster.now(),
+        };
+        let key: [u8; 32] = rand::random();
+        let session_key = SessionKey(key.iter().map(|byte| format!("{byte:02x}")).collect());
+        let command = Command::Claim { cluster: ClusterId(rand::random()), admin, session_key };
+        let proposal =
+            Proposal { actor: Actor::Claimant, origin, request_id: None, expected_version: None, command };
+        match self.submit(proposal).await.map_err(ClaimError::Unavailable)?.result {
+            Ok(_) => Ok(()),
+            Err(Reject::AlreadyClaimed) => Err(ClaimError::AlreadyClaimed),
+            Err(other) => Err(ClaimError::Unavailable(Unavailable::Failed(other.to_string()))),
+        }
+    }
+
+    async fn login(&self, name: &str, password: &str, client_ip: &str) -> Result<Actor, LoginError> {
+        let user = self.cluster.state().users.get(name).cloned();
+        self.logins.check(user.as_ref(), password, client_ip).await
+    }
+
+    fn node(&self) -> NodeStatus {
+        let state = self.cluster.state();
+        let world = self.init.world().borrow().clone();
+        let (memory, space) = (machine::memory(), self.machine.state_space());
+        let name = state.nodes.get(&self.machine.node).map(|n| n.name.clone());
+        NodeStatus {
+            id: self.machine.node,
+            name: name.unwrap_or_else(|| self.machine.node.to_string()),
+            product_version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: machine::kernel(),
+            addresses: self.machine.addresses(),
+            resources: self.machine.resources(),
+            used: machine::used(&state, self.machine.node),
+            uptime_s: machine::uptime_s(),
+            memory_total_kib: memory.total_kib,
+            memory_available_kib: memory.available_kib,
+            state_bytes_free: space.free,
+            state_bytes_total: space.total,
+            last_error: last_error(&world),
+            phases: world.phases,
+            services: world.services,
+        }
+    }
+
+    async fn read_log(
+        &self,
+        task: &TaskId,
+        stream: LogStream,
+        offset: Option<u64>,
+        limit: usize,
+    ) -> Result<LogChunk, SandboxError> {
+        self.logs.read(task, stream, offset, limit).await
+    }
+
+    async fn follow_log(
+        &self,
+        task: &TaskId,
+        stream: LogStream,
+        offset: u64,
+    ) -> Result<BoxStream<'static, LogChunk>, SandboxError> {
+        self.logs.follow(task, stream, offset).await
+    }
+
+    async fn power(&self, power: Power) -> Result<(), String> {
+        if !self.init.world().borrow().connected {
+            return Err("init does not answer".to_owned());
+        }
+        self.init.send(ToInit::Power { reboot: power == Power::Reboot }).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! From a planned task to the bundle that init is told to create.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use model::{NodeId, State, TaskId, app};
+
+use crate::config::Paths;
+use crate::oci::bundle::{self, Launch};
+
+/// Writes the bundle of `task`; the error is a sentence for the task's history.
+pub async fn bundle(paths: &Paths, state: &Arc<State>, node: NodeId, task: &TaskId) -> Result<PathBuf, String> {
+    let launch = launch(state, node, task).ok_or("it is no longer planned")?;
+    if let Some(image) = launch.app.container.as_ref().and_then(|c| c.image.as_ref()) {
+        return Err(format!("image {}: this version cannot pull images yet", image.reference));
+    }
+    let paths = paths.clone();
+    let written = tokio::task::spawn_blocking(move || bundle::write(&paths, &launch)).await;
+    written.map_err(|panic| panic.to_string())?.map_err(|error| chain(&error))
+}
+
+fn launch(state: &State, node: NodeId, id: &TaskId) -> Option<Launch> {
+    let (app, task) = state.task(id)?;
+    let spec = app.spec_of(task.version).unwrap_or(&app.spec);
+    let me = state.nodes.get(&node)?;
+    let host = me.addresses.first()?.to_string();
+    Some(Launch {
+        task: task.id.clone(),
+        env: app::environment(spec, task, &host),
+        app: (**spec).clone(),
+        hostname: me.name.clone(),
+        addresses: me.addresses.clone(),
+        layers: Vec::new(),
+    })
+}
+
+/// The error with everything beneath it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |e| e.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}

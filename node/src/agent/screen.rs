@@ -1,0 +1,64 @@
+//! What the machine's own screen says of the agent: told to init, which owns the screen.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use cluster::Cluster;
+use model::State;
+use tokio_util::sync::CancellationToken;
+
+use super::claim::Claim;
+use super::init_link::InitLink;
+use super::machine::Machine;
+use crate::init::protocol::ToInit;
+
+/// Tells init the lines whenever they change.
+pub async fn run(
+    cluster: Cluster,
+    init: InitLink,
+    machine: Arc<Machine>,
+    claim: Arc<Claim>,
+    shutdown: CancellationToken,
+) {
+    let mut states = cluster.watch();
+    let mut world = init.world();
+    let mut told = Vec::new();
+    loop {
+        let connected = world.borrow_and_update().connected;
+        let lines = lines(&states.borrow_and_update(), &machine, claim.code());
+        if !connected {
+            told.clear();
+        } else if lines != told {
+            init.send(ToInit::Status { lines: lines.clone(), error: String::new() }).await;
+            told = lines;
+        }
+        tokio::select! {
+            changed = states.changed() => if changed.is_err() { return },
+            changed = world.changed() => if changed.is_err() { return },
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+fn lines(state: &State, machine: &Machine, code: &str) -> Vec<(String, String)> {
+    let mut lines = vec![("URL".to_owned(), url(machine))];
+    if state.is_claimed() {
+        let (apps, nodes) = (state.apps.len(), state.nodes.len());
+        lines.push(("state".to_owned(), format!("cluster of {nodes}, {apps} apps")));
+    } else {
+        lines.push(("claim code".to_owned(), code.to_owned()));
+        lines.push(("state".to_owned(), "unclaimed: open the URL and enter the claim code".to_owned()));
+    }
+    lines
+}
+
+fn url(machine: &Machine) -> String {
+    if let Some(url) = &machine.public_url {
+        return url.clone();
+    }
+    let host = match machine.addresses()[0] {
+        IpAddr::V6(v6) => format!("[{v6}]"),
+        v4 => v4.to_string(),
+    };
+    format!("http://{host}:{}", machine.http_port)
+}

@@ -1,0 +1,65 @@
+//! Our own API under `/meseta/v1`: what Marathon has no place for. Described by `openapi.json` beside this file.
+
+mod claim;
+mod logs;
+mod node;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{Method, header};
+use axum::response::IntoResponse;
+use axum::routing::{self, MethodRouter, any};
+
+use super::Api;
+use super::error::ApiError;
+
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+/// One operation, as the router and the description both have it.
+pub struct Operation {
+    pub method: Method,
+    pub path: &'static str,
+    /// Comes before any login.
+    pub is_open: bool,
+    handler: MethodRouter<Api>,
+}
+
+/// Everything under `/meseta/v1`; `openapi.json` describes exactly this, which a test compares.
+pub fn operations() -> [Operation; 6] {
+    let get = |path, handler| Operation { method: Method::GET, path, is_open: false, handler };
+    let post = |path, handler| Operation { method: Method::POST, path, is_open: false, handler };
+    let open = |operation| Operation { is_open: true, ..operation };
+    [
+        open(post("/meseta/v1/claim", routing::post(claim::claim))),
+        open(get("/meseta/v1/openapi.json", routing::get(openapi))),
+        get("/meseta/v1/node", routing::get(node::show)),
+        post("/meseta/v1/node/power", routing::post(node::power)),
+        get("/meseta/v1/state-hash", routing::get(node::state_hash)),
+        get("/meseta/v1/tasks/{id}/logs/{stream}", routing::get(logs::read)),
+    ]
+}
+
+/// Routes that need a login, and 404 for what is not there.
+pub fn routes() -> Router<Api> {
+    let router =
+        Router::new().route("/meseta/v1", any(nothing_here)).route("/meseta/v1/{*path}", any(nothing_here));
+    assemble(router, false)
+}
+
+/// Routes that come before any login.
+pub fn open_routes() -> Router<Api> {
+    assemble(Router::new(), true)
+}
+
+fn assemble(router: Router<Api>, open: bool) -> Router<Api> {
+    let wanted = operations().into_iter().filter(|operation| operation.is_open == open);
+    wanted.fold(router, |router, operation| router.route(operation.path, operation.handler))
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+async fn nothing_here(request: Request) -> ApiError {
+    ApiError::not_found(format!("There is nothing at {}", request.uri().path()))
+}

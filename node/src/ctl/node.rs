@@ -1,0 +1,71 @@
+//! `meseta ctl node …` and `meseta ctl claim`.
+
+use axum::http::Method;
+use clap::Subcommand;
+use serde_json::json;
+
+use super::client::{Client, CtlError};
+use super::table::{cell, render};
+use super::{Output, print};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Show,
+    Reboot,
+    PowerOff,
+}
+
+pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), CtlError> {
+    match command {
+        Command::Show => show(client, output).await,
+        Command::Reboot => power(client, output, "reboot").await,
+        Command::PowerOff => power(client, output, "off").await,
+    }
+}
+
+async fn show(client: &Client, output: Output) -> Result<(), CtlError> {
+    let node = client.get("/meseta/v1/node").await?;
+    if output == Output::Json {
+        return print(&format!("{node}\n"));
+    }
+    let line = |name: &str, value: String| format!("{name:<10} {value}\n");
+    let mib = |kib: &serde_json::Value| kib.as_u64().unwrap_or(0) / 1024;
+    let mut text = line("id", cell(&node["id"]));
+    for key in ["name", "addresses", "kernel"] {
+        text += &line(key, cell(&node[key]));
+    }
+    text += &line("product", cell(&node["product_version"]));
+    text += &line("uptime", format!("{} s", cell(&node["uptime_s"])));
+    let (free, total) = (mib(&node["memory_available_kib"]), mib(&node["memory_total_kib"]));
+    text += &line("memory", format!("{free} of {total} MiB available"));
+    if !cell(&node["last_error"]).is_empty() {
+        text += &line("error", cell(&node["last_error"]));
+    }
+    text.push('\n');
+    let services = node["services"].as_array().into_iter().flatten();
+    let rows: Vec<[String; 4]> =
+        services.map(|s| ["name", "pid", "restarts", "last_end"].map(|key| cell(&s[key]))).collect();
+    text += &render(["SERVICE", "PID", "RESTARTS", "LAST END"], &rows);
+    print(&text)
+}
+
+async fn power(client: &Client, output: Output, action: &str) -> Result<(), CtlError> {
+    let body = json!({ "action": action }).to_string();
+    let answer = client.json(Method::POST, "/meseta/v1/node/power", Some(body)).await?;
+    print(&match output {
+        Output::Json => format!("{answer}\n"),
+        Output::Text => format!("{}\n", cell(&answer["message"])),
+    })
+}
+
+pub async fn claim(client: &Client, output: Output, code: &str) -> Result<(), CtlError> {
+    let password = client.password.as_ref().ok_or_else(|| {
+        CtlError::Config("no password given: set MESETA_PASSWORD or use --password-file".to_owned())
+    })?;
+    let body = json!({ "code": code, "password": password }).to_string();
+    let answer = client.json(Method::POST, "/meseta/v1/claim", Some(body)).await?;
+    print(&match output {
+        Output::Json => format!("{answer}\n"),
+        Output::Text => format!("claimed; log in as {}\n", cell(&answer["user"])),
+    })
+}

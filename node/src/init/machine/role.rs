@@ -1,0 +1,122 @@
+//! The other roles of this program: started, and started again for ever.
+
+use console::Service;
+
+use super::super::backoff::Backoff;
+use super::{Action, Machine, Millis};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum RoleName {
+    Log,
+    Net,
+    Agent,
+}
+
+impl RoleName {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Net => "net",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Role {
+    name: RoleName,
+    state: State,
+    backoff: Backoff,
+    restarts: u32,
+    last_end: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting { until: Millis },
+    /// The spawn was asked for, the answer is not there yet.
+    Starting { since: Millis },
+    Up { pid: i32, since: Millis },
+    /// Not to be started again: the node goes down.
+    Down,
+}
+
+impl Role {
+    pub fn new(name: RoleName) -> Self {
+        let state = State::Waiting { until: 0 };
+        Self { name, state, backoff: Backoff::default(), restarts: 0, last_end: String::new() }
+    }
+
+    pub fn name(&self) -> RoleName {
+        self.name
+    }
+
+    pub fn pid(&self) -> Option<i32> {
+        if let State::Up { pid, .. } = self.state { Some(pid) } else { None }
+    }
+
+    pub fn is_down(&self) -> bool {
+        self.state == State::Down
+    }
+
+    pub fn next_deadline(&self) -> Option<Millis> {
+        if let State::Waiting { until } = self.state { Some(until) } else { None }
+    }
+
+    pub fn service(&self) -> Service {
+        Service {
+            name: self.name.as_str().to_owned(),
+            pid: self.pid(),
+            restarts: self.restarts,
+            last_end: self.last_end.clone(),
+        }
+    }
+
+    /// From now on an end is final.
+    pub fn retire(&mut self) -> Option<i32> {
+        if matches!(self.state, State::Waiting { .. }) {
+            self.state = State::Down;
+        }
+        self.pid()
+    }
+}
+
+impl Machine {
+    pub(super) fn tick_roles(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        for role in &mut self.roles {
+            if matches!(role.state, State::Waiting { until } if until <= now) {
+                role.state = State::Starting { since: now };
+                actions.push(Action::SpawnRole { role: role.name });
+            }
+        }
+    }
+
+    pub(super) fn role_started(&mut self, now: Millis, name: RoleName, pid: i32, actions: &mut Vec<Action>) {
+        let retiring = self.power.retires(name);
+        if let Some(role) = self.roles.iter_mut().find(|role| role.name == name) {
+            role.state = State::Up { pid, since: now };
+            if retiring {
+                actions.push(Action::SignalRole { role: name, pid, kill: false });
+            }
+        }
+        actions.push(Action::RolesChanged);
+    }
+
+    pub(super) fn role_ended(&mut self, now: Millis, name: RoleName, how: String, actions: &mut Vec<Action>) {
+        let retiring = self.power.retires(name);
+        if let Some(role) = self.roles.iter_mut().find(|role| role.name == name) {
+            let alive_ms = match role.state {
+                State::Up { since, .. } | State::Starting { since } => now.saturating_sub(since),
+                State::Waiting { .. } | State::Down => 0,
+            };
+            role.last_end = how;
+            role.state = if retiring {
+                State::Down
+            } else {
+                role.restarts += 1;
+                State::Waiting { until: now + role.backoff.delay_after(alive_ms) }
+            };
+        }
+        actions.push(Action::RolesChanged);
+    }
+}

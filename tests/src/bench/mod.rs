@@ -1,0 +1,36 @@
+//! The figures this project promises, measured on a real release build; `scripts/bench` prints them.
+//!
+//! Start and stop points of times are stamps of this process, which is not the node's: the moment a request is sent,
+//! and the moment a task's own connection arrives. Nothing here asserts a time; the table shows what was missed.
+
+mod bell;
+mod docker;
+mod idle;
+mod memory;
+mod page;
+mod processes;
+mod starts;
+mod table;
+
+pub use table::{Conditions, Row, print};
+
+/// A named measurement: its rows of the targets' table, and how they are taken.
+pub struct Bench {
+    pub name: &'static str,
+    pub run: fn(&Settings) -> anyhow::Result<Vec<Row>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    /// Also measure what others need for the same, in the same run.
+    pub peers: bool,
+}
+
+pub const ALL: [Bench; 6] = [
+    Bench { name: "start", run: starts::one },
+    Bench { name: "start-many", run: starts::many },
+    Bench { name: "memory", run: memory::agent },
+    Bench { name: "memory-per-task", run: memory::per_task },
+    Bench { name: "idle", run: idle::cpu },
+    Bench { name: "page", run: page::first },
+];

@@ -1,0 +1,228 @@
+//! A node in a virtual machine, by `scripts/run` as people use it, with a state folder and ports of its own.
+//!
+//! Dropping it ends the machine and forgets its disk.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::http::Client;
+use crate::wait;
+
+pub const PASSWORD: &str = "a-password-for-tests";
+/// Without hardware support, on cores that others use too.
+const DEADLINE: Duration = Duration::from_secs(180);
+/// scripts/run leads this many ports of the machine into the node, from the first on.
+const PORTS: u16 = 10;
+const PORT_FIRST: u16 = 20_080;
+const PORT_LAST: u16 = 28_080;
+/// What the kernel prints when it starts the first program of the initrd.
+const INIT_STARTS: &str = "Run /init as init process";
+
+#[derive(Debug)]
+pub struct Vm {
+    home: tempfile::TempDir,
+    port: u16,
+    kernel_line: String,
+    /// With the administrator's credentials.
+    pub http: Client,
+}
+
+/// How a boot went. Milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct BootTimes {
+    /// From the kernel starting the first program to the console's first answer 200, on the clock of this machine.
+    pub init_to_console_ms: u64,
+    /// What the kernel itself had taken until then, on the clock of the guest.
+    pub kernel_ms: u64,
+}
+
+impl Vm {
+    /// A claimed node whose console answers.
+    pub fn boot() -> Self {
+        Self::boot_with("")
+    }
+
+    /// The same, with further words on its kernel line.
+    pub fn boot_with(kernel_line: &str) -> Self {
+        let vm = Self::new(kernel_line);
+        vm.script(&["--detach", "--port", &vm.port.to_string(), "--password", PASSWORD]);
+        vm
+    }
+
+    fn new(kernel_line: &str) -> Self {
+        let home = tempfile::Builder::new().prefix("meseta-vm").tempdir().expect("a temporary folder");
+        let port = free_ports();
+        let http = Client::new(&format!("127.0.0.1:{port}")).with_password("admin", PASSWORD);
+        Self { home, port, kernel_line: kernel_line.to_owned(), http }
+    }
+
+    pub fn power_cut(&self) {
+        self.script(&["--power-cut", "1"]);
+    }
+
+    /// Boots what was cut or stopped; returns when the console answers.
+    pub fn start(&self) {
+        self.script(&["--start", "1"]);
+    }
+
+    /// Shuts down cleanly; panics if the node had to be cut off.
+    pub fn stop(&self) {
+        let output = self.script(&["--stop"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("cutting its power"), "{said}\n{}", self.serial_tail());
+    }
+
+    /// Everything the machine said since it was started last.
+    pub fn serial(&self) -> String {
+        let bytes = fs::read(self.folder().join("serial.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+
+    pub fn serial_tail(&self) -> String {
+        let serial = self.serial();
+        let lines: Vec<&str> = serial.lines().collect();
+        format!("--- serial log ---\n{}", lines[lines.len().saturating_sub(60)..].join("\n"))
+    }
+
+    #[track_caller]
+    pub fn wait_for<T>(&self, what: &str, probe: impl FnMut() -> Result<T, String>) -> T {
+        wait::until(what, DEADLINE, probe, || self.serial_tail())
+    }
+
+    /// The ids of the app's running tasks.
+    pub fn running(&self, id: &str) -> Result<Vec<String>, String> {
+        let answer = self.http.get(&format!("/v2/apps/{id}")).map_err(|e| e.to_string())?;
+        if answer.status != 200 {
+            return Err(answer.to_string());
+        }
+        let body = answer.json();
+        let tasks = body["app"]["tasks"].as_array().cloned().unwrap_or_default();
+        let running = tasks.iter().filter(|task| task["state"] == "TASK_RUNNING");
+        Ok(running.filter_map(|task| Value::as_str(&task["id"])).map(str::to_owned).collect())
+    }
+
+    /// Waits for a running task of the app that is not `before`.
+    #[track_caller]
+    pub fn wait_task(&self, id: &str, before: &str) -> String {
+        self.wait_for(&format!("a task of {id} other than `{before}` runs"), || {
+            let running = self.running(id)?;
+            running.into_iter().find(|task| task != before).ok_or_else(|| "none".to_owned())
+        })
+    }
+
+    /// Starts a machine that is off and measures its way to the console's first answer.
+    pub fn measure_start(&self) -> BootTimes {
+        let _ = fs::remove_file(self.folder().join("serial.log"));
+        let mut starter = self.command(&["--start", "1"]).spawn().expect("scripts/run starts");
+        let (began, kernel_ms) = self.wait_for("the first program starts", || {
+            let serial = self.serial();
+            let line = serial.lines().find(|line| line.contains(INIT_STARTS)).ok_or("not yet")?;
+            Ok((Instant::now(), kernel_stamp_ms(line).ok_or_else(|| line.to_owned())?))
+        });
+        let open = Client::new(&format!("127.0.0.1:{}", self.port));
+        self.wait_for("the console answers", || match open.get("/login") {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        let init_to_console_ms = began.elapsed().as_millis() as u64;
+        assert!(starter.wait().expect("scripts/run ends").success());
+        BootTimes { init_to_console_ms, kernel_ms }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.home.path().join("meseta/nodes/1")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(root().join("scripts/run"));
+        command.args(args).env("XDG_STATE_HOME", self.home.path()).env("MESETA_KERNEL_LINE", &self.kernel_line);
+        command
+    }
+
+    #[track_caller]
+    fn script(&self, args: &[&str]) -> Output {
+        let output = self.command(args).output().expect("scripts/run starts");
+        assert!(
+            output.status.success(),
+            "scripts/run {args:?}: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+            self.serial_tail()
+        );
+        output
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.serial_tail());
+        }
+        let reset = self.command(&["--reset"]).output();
+        if !std::thread::panicking() {
+            assert!(reset.is_ok_and(|output| output.status.success()), "scripts/run --reset failed");
+        }
+    }
+}
+
+/// Builds what a machine boots into `out`, if it is not there already.
+#[track_caller]
+pub fn build_image(out: &Path) {
+    let output = Command::new(root().join("scripts/image"))
+        .args(["kernel-initrd", "--out"])
+        .arg(out)
+        .output()
+        .expect("scripts/image starts");
+    assert!(output.status.success(), "scripts/image: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Bytes of kernel and initrd together, compressed as a download would be.
+pub fn download_bytes(image: &Path) -> u64 {
+    let command = "tar -C \"$0\" -c kernel initrd | zstd -q -19 --long -T0 | wc -c";
+    let output = Command::new("bash").args(["-o", "pipefail", "-c", command]).arg(image).output();
+    let output = output.expect("bash starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number of bytes")
+}
+
+/// The top folder of the tree.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the tree").to_owned()
+}
+
+/// `[    2.912345] text` → 2912
+fn kernel_stamp_ms(line: &str) -> Option<u64> {
+    let stamp = line.split_once('[')?.1.split_once(']')?.0.trim();
+    let seconds: f64 = stamp.parse().ok()?;
+    Some((seconds * 1000.0) as u64)
+}
+
+/// The first of as many free ports in a row as a node takes.
+fn free_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..(PORT_LAST - PORT_FIRST) / PORTS {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id() as u16);
+        let first = PORT_FIRST + step % ((PORT_LAST - PORT_FIRST) / PORTS) * PORTS;
+        if (first..first + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return first;
+        }
+    }
+    panic!("no {PORTS} free ports in a row between {PORT_FIRST} and {PORT_LAST}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_stamp_is_read() {
+        assert_eq!(kernel_stamp_ms("[    2.912345] Run /init as init process"), Some(2912));
+        assert_eq!(kernel_stamp_ms("no stamp"), None);
+    }
+}

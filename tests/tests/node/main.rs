@@ -1,0 +1,13 @@
+//! A real node off the image, through its front door: real init, real log, real containers.
+//!
+//! Every test has a node of its own, and when it ends counts what the node left on the machine: nothing.
+
+#![allow(clippy::unwrap_used, reason = "all of it is tests; clippy only knows functions marked #[test]")]
+
+mod changes;
+mod faults;
+mod full_state;
+mod life;
+mod output;
+mod power;
+mod refusals;

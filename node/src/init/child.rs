@@ -28,6 +28,8 @@ pub fn spawn_helper(bundle: &Path, socket: OwnedFd, stdout: OwnedFd, stderr: Own
     let mut command = Command::new(PROGRAM);
     command.arg0("meseta").args(["oci", "create"]).arg(bundle).env_clear();
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+    // A group of its own: what it forked and had not yet put into the task's cgroup dies with it.
+    command.process_group(0);
     pass_socket(&mut command, Some(socket), false);
     Ok(command.spawn()?.id() as i32)
 }

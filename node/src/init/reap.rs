@@ -42,12 +42,13 @@ fn ended(shell: &mut Shell, pid: Pid, exit: Exit) {
         }
         shell.input(Input::RoleEnded { role, how: describe(&exit) });
     } else {
-        let hint = proc::zombie_task(pid, shell.cgroups.base());
-        let task = shell.machine.task_of(pid).or(hint.as_ref());
+        let task = shell.machine.task_of(pid);
         // Must be asked before the cgroup is removed. A task that ended well did not suffer from it.
         let starved = exit != Exit::Code(0) && task.is_some_and(|task| shell.cgroups.out_of_memory(task));
         let exit = if starved { Exit::OutOfMemory } else { exit };
-        shell.input(Input::TaskEnded { pid, hint, exit });
+        // A zombie still shows it; 0 matches no registration.
+        let start_time = proc::start_time(pid).unwrap_or(0);
+        shell.input(Input::TaskEnded { pid, start_time, exit });
     }
 }
 

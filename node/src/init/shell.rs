@@ -138,7 +138,8 @@ impl Shell {
         let known: Vec<TaskId> = remembered.exits.iter().map(|record| record.task.clone()).collect();
         // A create that was under way is in no journal, only its cgroup tells of it. Nobody was told that it ran, so
         // nobody need be told that it ended.
-        let strays = self.cgroups.list().into_iter().filter(|id| !known.contains(id) && !orphans.contains(id));
+        let strays =
+            self.cgroups.list().into_iter().filter(|id| !known.contains(id) && !orphans.contains(id));
         for stray in strays.collect::<Vec<_>>() {
             self.cgroups.clean(&stray);
         }
@@ -176,7 +177,8 @@ impl Shell {
                 Err(nix::errno::Errno::EINTR) => 0,
                 Err(error) => return Err(error.into()),
             };
-            let mut wakes: Vec<Wake> = events[..count].iter().map(|event| Wake::from_token(event.data())).collect();
+            let mut wakes: Vec<Wake> =
+                events[..count].iter().map(|event| Wake::from_token(event.data())).collect();
             wakes.sort();
             for wake in wakes {
                 self.wake(wake)?;

@@ -96,7 +96,8 @@ fn mount_state(context: &mut Context<'_>) -> Outcome {
     let outcome = match found {
         Ok(note) => Ok(note),
         Err(fault) => {
-            mounts::mount_memory(mount_point).map_err(|error| format!("{fault}; and no memory instead: {error}"))?;
+            mounts::mount_memory(mount_point)
+                .map_err(|error| format!("{fault}; and no memory instead: {error}"))?;
             Err(format!("{fault}. THE STATE IS IN MEMORY AND WILL BE LOST WITH THE NEXT BOOT"))
         }
     };

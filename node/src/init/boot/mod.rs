@@ -31,8 +31,10 @@ struct Context<'a> {
 /// A step's note for the screen, empty if there is nothing to say.
 type Outcome = Result<String, String>;
 
+type Phase = fn(&mut Context<'_>) -> Outcome;
+
 /// In this order; each depends on those before it.
-const PHASES: [(&str, fn(&mut Context<'_>) -> Outcome); 5] = [
+const PHASES: [(&str, Phase); 5] = [
     ("kernel file systems", mount_kernel),
     ("kernel settings", |_| settings::apply()),
     ("drivers", load_drivers),

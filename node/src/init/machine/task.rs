@@ -140,7 +140,7 @@ impl Task {
     }
 
     pub fn tick(&mut self, now: Millis, id: &TaskId, actions: &mut Vec<Action>) {
-        if !self.next_deadline().is_some_and(|due| due <= now) {
+        if self.next_deadline().is_none_or(|due| due > now) {
             return;
         }
         match &mut self.phase {

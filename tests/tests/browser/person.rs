@@ -6,8 +6,7 @@ use tests::node::{Node, Options, PASSWORD};
 pub const HELLO: &str = include_str!("../../seed/hello2.json");
 
 /// Prints a number each second, for ever.
-pub const TICKER: &str =
-    r#"{"id":"/ticker","cmd":"i=0; while true; do i=$((i+1)); echo tick $i; sleep 1; done","cpus":0.1,"mem":16}"#;
+pub const TICKER: &str = r#"{"id":"/ticker","cmd":"i=0; while true; do i=$((i+1)); echo tick $i; sleep 1; done","cpus":0.1,"mem":16}"#;
 
 pub fn unclaimed_node() -> Node {
     Node::start_with(Options { unclaimed: true, ..Options::default() })

@@ -68,6 +68,9 @@ impl Listeners {
 
     /// Serves until `shutdown`, then lets requests under way end, at most [`connection::DRAIN_MS`].
     pub async fn serve(self, router: Router, shutdown: CancellationToken) {
+        if let Ok((http, https)) = self.local_addrs() {
+            tracing::info!(%http, %https, "console and API are open");
+        }
         let plain = redirect::browsers_to_tls(router.clone(), self.https_public);
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let tasks = TaskTracker::new();

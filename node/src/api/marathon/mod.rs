@@ -15,7 +15,7 @@ mod view;
 mod write;
 
 use axum::Router;
-use axum::extract::{Extension, Path, Request, State as Extract};
+use axum::extract::{Extension, FromRequest, Path, Request, State as Extract};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use axum::routing::{any, delete, get, post};
@@ -100,10 +100,10 @@ async fn app(
     Path(path): Path<String>,
     Base(base): Base,
     query: Query,
-    method: Method,
-    headers: HeaderMap,
-    Text(body): Text,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    let Text(body) = Text::from_request(request, &()).await?;
     let path = AppPath::parse(&path).ok_or_else(|| ApiError::not_found("No app is named"))?;
     // A HEAD is answered as its GET; the connection leaves out the body.
     let method = if method == Method::HEAD { Method::GET } else { method };

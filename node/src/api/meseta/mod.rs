@@ -55,7 +55,10 @@ pub fn open_routes() -> Router<Api> {
 
 fn assemble(router: Router<Api>, open: bool) -> Router<Api> {
     let wanted = operations().into_iter().filter(|operation| operation.is_open == open);
-    wanted.fold(router, |router, operation| router.route(operation.path, operation.handler))
+    wanted.fold(router, |router, operation| {
+        tracing::debug!(method = %operation.method, path = operation.path, open, "serves");
+        router.route(operation.path, operation.handler)
+    })
 }
 
 async fn openapi() -> impl IntoResponse {

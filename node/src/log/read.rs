@@ -100,7 +100,7 @@ mod tests {
         fs::create_dir_all(paths.sandbox(&task)).expect("a sandbox");
         assert_eq!(read(None, 10).expect("empty").data, b"");
 
-        let path = file(&paths, &task, LogStream::Stdout);
+        let [path, _] = files(&paths, &task, LogStream::Stdout);
         fs::write(&path, [vec![b'a'; 8192], b"0123456789".to_vec()].concat()).expect("output");
         let tail = read(None, 4).expect("the end");
         assert_eq!((tail.offset, tail.data.as_slice()), (8198, b"6789".as_slice()));

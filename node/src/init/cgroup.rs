@@ -2,6 +2,7 @@
 //!
 //! Works from the file system alone: no record, no process and no state file is needed to clean up after a task.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 use model::TaskId;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use super::proc::{self, Disposition};
 
 /// Rounds of killing on v1, where processes can fork between reading the list and the signal.
 const KILL_ROUNDS_MAX: usize = 50;
@@ -53,14 +56,24 @@ impl Cgroups {
         }
     }
 
-    /// `signal` to each process of the task but `except`.
-    pub fn signal_others(&self, task: &TaskId, except: i32, signal: Signal) {
-        let pids: std::collections::BTreeSet<i32> =
-            self.folders(task.as_str()).flat_map(|folder| processes(&folder)).collect();
-        for pid in pids.into_iter().filter(|pid| *pid != except) {
-            // ESRCH: it ended meanwhile.
-            let _ = kill(Pid::from_raw(pid), signal);
+    /// SIGTERM to the task, whose first process is `pid`.
+    ///
+    /// The first process of a namespace does not get signals that it leaves at their default. Then the others are
+    /// asked, as Mesos asks the whole tree: a shell ends when the command it waits for ends. If there are none,
+    /// nobody could hear, and the default, which is to end, is what happens.
+    pub fn terminate(&self, task: &TaskId, pid: i32) {
+        // The caller is its parent and has not reaped it: the number is still its own. ESRCH: it just ended.
+        let tell = |pid: i32, signal| drop(kill(Pid::from_raw(pid), signal));
+        if proc::disposition(pid, libc::SIGTERM) != Disposition::Default {
+            return tell(pid, Signal::SIGTERM);
         }
+        let others: BTreeSet<i32> =
+            self.folders(task.as_str()).flat_map(|folder| processes(&folder)).collect();
+        let mut others = others.into_iter().filter(|other| *other != pid).peekable();
+        if others.peek().is_none() {
+            return tell(pid, Signal::SIGKILL);
+        }
+        others.for_each(|other| tell(other, Signal::SIGTERM));
     }
 
     /// Whether the kernel killed a process of the task because the task's memory limit was reached.

@@ -14,11 +14,28 @@ fn parse_start_time(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Whether the process has a handler for `signal`, i.e. will notice it although it is the first of its namespace.
-pub fn catches(pid: i32, signal: i32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let mask = field(&status, "SigCgt:").and_then(|mask| u64::from_str_radix(mask, 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+/// What a process does about a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    Caught,
+    Ignored,
+    Default,
+}
+
+pub fn disposition(pid: i32, signal: i32) -> Disposition {
+    parse_disposition(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), signal)
+}
+
+fn parse_disposition(status: &str, signal: i32) -> Disposition {
+    let has = |name: &str| {
+        let mask = field(status, name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+    };
+    match (has("SigCgt:"), has("SigIgn:")) {
+        (true, _) => Disposition::Caught,
+        (false, true) => Disposition::Ignored,
+        (false, false) => Disposition::Default,
+    }
 }
 
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
@@ -35,5 +52,13 @@ mod tests {
         assert_eq!(parse_start_time(stat), Some(123_456));
         assert_eq!(parse_start_time("42 (x"), None);
         assert!(start_time(std::process::id() as i32).expect("own stat") > 0);
+    }
+
+    #[test]
+    fn masks_tell_what_a_signal_does() {
+        let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004002\n";
+        assert_eq!(parse_disposition(status, libc::SIGTERM), Disposition::Caught);
+        assert_eq!(parse_disposition(status, libc::SIGPIPE), Disposition::Ignored);
+        assert_eq!(parse_disposition(status, libc::SIGHUP), Disposition::Default);
     }
 }

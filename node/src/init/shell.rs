@@ -21,7 +21,7 @@ use super::journal::{Journal, Remembered};
 use super::machine::{Action, ConnectionId, Input, Machine, PowerKind, RoleName};
 use super::output::Outputs;
 use super::protocol::{FromInit, ToInit};
-use super::{child, proc, reap};
+use super::{child, reap};
 use crate::config::Paths;
 
 /// What woke the loop. Connections and helpers carry their number in the lower half.
@@ -312,14 +312,7 @@ impl Shell {
                 self.outputs.registered(&task, registration);
                 self.watch_logger();
             }
-            Action::Terminate { task, pid } => {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-                // The first process of a namespace does not get signals it has no handler for. Then the others are
-                // asked, as Mesos asks the whole tree: a shell ends when the command it waits for ends.
-                if !proc::catches(pid, libc::SIGTERM) {
-                    self.cgroups.signal_others(&task, pid, Signal::SIGTERM);
-                }
-            }
+            Action::Terminate { task, pid } => self.cgroups.terminate(&task, pid),
             Action::KillCgroup { task } => self.cgroups.kill(&task),
             Action::Clean { task } => {
                 let done = self.cgroups.clean(&task);

@@ -86,6 +86,9 @@ fn a_helper_killed_at_any_moment_leaves_nothing() {
             agent.stop(task, 0);
             agent.expect_exit(task);
             agent.say(json!({ "to_init": "acknowledge", "task": task }));
+            let bundle = init.path("run/bundles").join(task);
+            let gone = || if bundle.exists() { Err("its bundle is there".to_owned()) } else { Ok(()) };
+            tests::wait::until("the end is acknowledged", tests::wait::DEADLINE, gone, || init.log());
         } else {
             failed += 1;
         }

@@ -262,7 +262,7 @@ impl Simulation {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn whatever_happens_nothing_is_lost_or_left(events in events()) {

@@ -48,15 +48,19 @@ pub struct Excerpt {
 /// Characters shown before and after the fault on a long line.
 const AROUND_CHARS: usize = 40;
 
-pub fn parse(text: &str) -> Result<AppSpec, Refusal> {
-    AppSpec::parse(text).map_err(|faults| match faults {
+pub fn parse(text: &str) -> Result<AppSpec, Box<Refusal>> {
+    AppSpec::parse(text).map_err(|faults| Box::new(refusal(text, faults)))
+}
+
+fn refusal(text: &str, faults: AppFaults) -> Refusal {
+    match faults {
         AppFaults::TooLarge { bytes, max } => Refusal::TooLarge { bytes, max },
         AppFaults::Invalid(faults) => Refusal::Invalid(faults),
         AppFaults::Syntax(fault) => {
             let excerpt = excerpt(text, fault.line, fault.column);
             Refusal::Syntax(Box::new((fault, excerpt)))
         }
-    })
+    }
 }
 
 /// The definition as clients read it.

@@ -384,7 +384,7 @@ pub const POWERING_OFF: &str = "The node powers off";
 pub const POWERING_OFF_TEXT: &str = "It comes back when somebody switches it on.";
 
 pub fn boot_took(total: &str) -> String {
-    format!("{total} from the kernel's start")
+    format!("{total} from the first step to the last")
 }
 
 pub fn used_of(used: &str, of: &str) -> String {

@@ -137,8 +137,7 @@ pub fn end(
     state: &mut State,
     id: &AppId,
     n: u128,
-    age_s: u64,
-    ran_ms: u64,
+    (age_s, ran_ms): (u64, u64),
     exit: Exit,
     message: &str,
 ) -> TaskId {
@@ -165,7 +164,7 @@ pub fn furnish(state: &mut State) {
     let hello = put(state, include_str!("../../../tests/seed/hello2.json"));
     for n in 0..6 {
         let ago = 120 - n as u64 * 20;
-        end(state, &hello, 10 + n, ago, 10_030, Exit::Code(0), "");
+        end(state, &hello, 10 + n, (ago, 10_030), Exit::Code(0), "");
     }
     launch(state, &hello, 20, TaskState::Running, 6);
 
@@ -187,9 +186,9 @@ pub fn furnish(state: &mut State) {
     });
 
     let broken = put(state, r#"{"id":"/tools/import","cmd":"./import --all","cpus":0.25,"mem":64}"#);
-    end(state, &broken, 50, 95, 120, Exit::Code(1), "");
-    end(state, &broken, 51, 60, 80, Exit::OutOfMemory, "");
-    end(state, &broken, 52, 20, 60, Exit::Code(127), "sh: ./import: not found");
+    end(state, &broken, 50, (95, 120), Exit::Code(1), "");
+    end(state, &broken, 51, (60, 80), Exit::OutOfMemory, "");
+    end(state, &broken, 52, (20, 60), Exit::Code(127), "sh: ./import: not found");
     let now = state.now;
     edit(state, &broken, |app| app.backoff = Backoff { delay_ms: 52_000, since: now });
 

@@ -36,11 +36,11 @@ pub async fn submit_app(context: Context, fields: Fields) -> Response {
     let app = match definition::parse(&text) {
         Ok(app) => app,
         Err(refusal) => {
-            let status = match refusal {
+            let status = match *refusal {
                 Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
                 _ => StatusCode::UNPROCESSABLE_ENTITY,
             };
-            return (status, page(&context, text, Some(refusal))).into_response();
+            return (status, page(&context, text, Some(*refusal))).into_response();
         }
     };
     let to = href(&app.id);

@@ -10,7 +10,7 @@ pub struct NodeView {
     pub facts: Vec<(&'static str, String)>,
     pub gauges: Vec<Gauge>,
     pub phases: Vec<PhaseBar>,
-    /// The scale of the bars, in words.
+    /// How long all of it took, in words.
     pub boot_total: String,
     pub services: Vec<Service>,
     pub last_error: String,
@@ -20,6 +20,8 @@ pub struct NodeView {
 pub struct Gauge {
     pub word: &'static str,
     pub text: String,
+    /// The whole, in whatever the gauge measures. What a node does not have is not shown.
+    of: u64,
     pub percent: u64,
 }
 
@@ -49,7 +51,7 @@ pub fn view(status: &NodeStatus) -> NodeView {
         facts: facts.into_iter().filter(|(_, text)| !text.is_empty()).collect(),
         gauges: gauges(status),
         phases: phases(status),
-        boot_total: words::duration(boot_end(status)),
+        boot_total: boot_took(status),
         services: status.services.clone(),
         last_error: status.last_error.clone(),
     }
@@ -62,9 +64,10 @@ fn gauges(status: &NodeStatus) -> Vec<Gauge> {
     let gauge = |word, used: u64, of: u64, show: fn(u64) -> String| Gauge {
         word,
         text: t::used_of(&show(used), &show(of)),
+        of,
         percent: (used * 100).checked_div(of).unwrap_or(0).min(100),
     };
-    vec![
+    let gauges = vec![
         gauge(t::GAUGE_CPUS, used.cpu_milli, has.cpu_milli, words::cpus),
         gauge(t::GAUGE_MEMORY, used.mem_mib, has.mem_mib, words::mebibytes),
         gauge(t::GAUGE_DISK, used.disk_mib, has.disk_mib, words::mebibytes),
@@ -72,30 +75,83 @@ fn gauges(status: &NodeStatus) -> Vec<Gauge> {
             words::mebibytes(kib / 1024)
         }),
         gauge(t::GAUGE_STATE, state_used, status.state_bytes_total, words::bytes),
-    ]
+    ];
+    gauges.into_iter().filter(|gauge| gauge.of > 0).collect()
 }
 
-/// When the last phase ended, or the latest moment known if one still runs. Milliseconds since the kernel started.
-fn boot_end(status: &NodeStatus) -> u64 {
+/// From the first phase's start to the last one's end, or to the latest moment known if one still runs. Milliseconds
+/// since the kernel started; off the image a node starts long after it.
+fn boot_span(status: &NodeStatus) -> (u64, u64) {
     let running = status.phases.iter().any(|phase| phase.end_ms.is_none());
+    let first = status.phases.iter().map(|phase| phase.start_ms).min().unwrap_or(0);
     let known = status.phases.iter().map(|phase| phase.end_ms.unwrap_or(phase.start_ms)).max().unwrap_or(0);
-    if running { known.max(status.uptime_s * 1000) } else { known }
+    (first, if running { known.max(status.uptime_s * 1000) } else { known })
+}
+
+fn boot_took(status: &NodeStatus) -> String {
+    let (first, last) = boot_span(status);
+    t::boot_took(&words::duration(last.saturating_sub(first)))
 }
 
 fn phases(status: &NodeStatus) -> Vec<PhaseBar> {
-    let end = boot_end(status).max(1);
+    let (first, last) = boot_span(status);
+    let whole = last.saturating_sub(first).max(1);
     let bar = |phase: &crate::BootPhase| {
-        let phase_end = phase.end_ms.unwrap_or(end);
-        let x = phase.start_ms.min(end) * SCALE / end;
+        let took = phase.end_ms.unwrap_or(last).saturating_sub(phase.start_ms);
+        // Shorter ones would not be seen.
+        let width = (took * SCALE / whole).clamp(4, SCALE);
         PhaseBar {
             name: phase.name.clone(),
-            time: words::duration(phase_end.saturating_sub(phase.start_ms)),
+            time: words::duration(took),
             note: phase.note.clone(),
             is_running: phase.end_ms.is_none(),
-            x,
-            // Shorter ones would not be seen.
-            width: (phase_end.saturating_sub(phase.start_ms) * SCALE / end).clamp(4, SCALE),
+            x: ((phase.start_ms - first) * SCALE / whole).min(SCALE - width),
+            width,
         }
     };
     status.phases.iter().map(bar).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(phases: &[(u64, Option<u64>)]) -> NodeStatus {
+        let phase = |(start_ms, end_ms): &(u64, Option<u64>)| crate::BootPhase {
+            name: "phase".into(),
+            start_ms: *start_ms,
+            end_ms: *end_ms,
+            note: String::new(),
+        };
+        NodeStatus {
+            id: Default::default(),
+            name: String::new(),
+            product_version: String::new(),
+            kernel: String::new(),
+            addresses: vec![],
+            resources: Default::default(),
+            used: Default::default(),
+            uptime_s: 5_000,
+            memory_total_kib: 0,
+            memory_available_kib: 0,
+            state_bytes_free: 0,
+            state_bytes_total: 0,
+            phases: phases.iter().map(phase).collect(),
+            services: vec![],
+            last_error: String::new(),
+        }
+    }
+
+    #[test]
+    fn bars_begin_with_the_first_phase_and_stay_inside() {
+        let bars =
+            |phases| view(&status(phases)).phases.iter().map(|bar| (bar.x, bar.width)).collect::<Vec<_>>();
+        assert_eq!(
+            bars(&[(4_000_000, Some(4_000_500)), (4_000_500, Some(4_001_000))]),
+            [(0, 500), (500, 500)]
+        );
+        assert_eq!(bars(&[(0, Some(1_000_000)), (1_000_000, Some(1_000_000))]), [(0, 1000), (996, 4)]);
+        assert_eq!(bars(&[(0, Some(2_500_000)), (2_500_000, None)]), [(0, 500), (500, 500)]);
+        assert_eq!(bars(&[]), []);
+    }
 }

@@ -78,7 +78,7 @@ impl Note {
             return Self { text: t::NEXT_START.to_owned(), until: Some(app.backoff.until().0) };
         }
         if short && !app.waiting.is_empty() {
-            return plain(&app.waiting);
+            return plain(&words::sentence(&app.waiting));
         }
         match Status::of(state, id, app, now) {
             Status::Deploying => {

@@ -90,11 +90,18 @@ pub fn ended(state: &State, id: &AppId, ended: &Ended) -> TaskView {
     TaskView {
         state: words::ending(ended),
         class,
-        message: ended.message.clone(),
+        message: remark(ended),
         ended: Some(ended.ended_at.into()),
         ran_for: ran_for.unwrap_or_default(),
         ..base(state, id, &ended.task)
     }
+}
+
+/// What the node's message says beyond the end itself, which the state says already.
+fn remark(ended: &Ended) -> String {
+    let plain = ended.exit.describe(ended.task.kill, 0, "");
+    let beyond = ended.message.strip_prefix(&plain).unwrap_or(&ended.message);
+    beyond.trim_start_matches(": ").to_owned()
 }
 
 fn base(state: &State, id: &AppId, task: &Task) -> TaskView {

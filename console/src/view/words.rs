@@ -13,7 +13,11 @@ pub fn cpus(milli: u64) -> String {
 
 /// `512 MiB`, `1.5 GiB`.
 pub fn mebibytes(mib: u64) -> String {
-    if mib < 1024 { format!("{mib} MiB") } else { scaled(mib, 1024, "GiB") }
+    match mib {
+        0..1024 => format!("{mib} MiB"),
+        1024..1_048_576 => scaled(mib, 1024, "GiB"),
+        _ => scaled(mib, 1_048_576, "TiB"),
+    }
 }
 
 /// `64 KiB`, `3.2 MiB`, `1.0 GiB`.
@@ -54,6 +58,14 @@ fn two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> Stri
 /// `2026-11-22 13:08:34` of a stamp, UTC.
 pub fn clock(at: Timestamp) -> String {
     at.to_string()[..19].replace('T', " ")
+}
+
+/// `text` as a sentence of its own: a capital first, a full stop last.
+pub fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if text.is_empty() || text.ends_with(['.', '!', '?', ':']) { "" } else { "." };
+    format!("{first}{}{stop}", chars.as_str())
 }
 
 /// A sentence cut at its backticks: whether a piece stood between two, and the piece. For `key` set as code.
@@ -135,7 +147,9 @@ mod tests {
         for (milli, text) in [(0, "0"), (100, "0.1"), (1000, "1"), (1250, "1.25"), (12_005, "12.005")] {
             assert_eq!(cpus(milli), text);
         }
-        for (mib, text) in [(0, "0 MiB"), (128, "128 MiB"), (1024, "1.0 GiB"), (1536, "1.5 GiB")] {
+        for (mib, text) in
+            [(0, "0 MiB"), (128, "128 MiB"), (1024, "1.0 GiB"), (1536, "1.5 GiB"), (3 << 20, "3.0 TiB")]
+        {
             assert_eq!(mebibytes(mib), text);
         }
         for (ms, text) in [
@@ -160,6 +174,13 @@ mod tests {
         assert_eq!(with_code("a `b` c"), [(false, "a "), (true, "b"), (false, " c")]);
         assert_eq!(with_code("`b`"), [(true, "b")]);
         assert_eq!(with_code("found a ` sign"), [(false, "found a ` sign")]);
+    }
+
+    #[test]
+    fn sentences() {
+        for (text, expected) in [("needs more", "Needs more."), ("Done.", "Done."), ("", ""), ("é", "É.")] {
+            assert_eq!(sentence(text), expected);
+        }
     }
 
     #[test]

@@ -141,7 +141,10 @@ impl Vm {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(root().join("scripts/run"));
-        command.args(args).env("XDG_STATE_HOME", self.home.path()).env("MESETA_KERNEL_LINE", &self.kernel_line);
+        command
+            .args(args)
+            .env("XDG_STATE_HOME", self.home.path())
+            .env("MESETA_KERNEL_LINE", &self.kernel_line);
         command
     }
 

@@ -14,7 +14,8 @@ fn marker(number: u32) -> String {
 }
 
 fn long_app() -> String {
-    json!({ "id": "/long", "cmd": "echo up; sleep 100000", "cpus": 0.1, "mem": 16, "instances": 1 }).to_string()
+    json!({ "id": "/long", "cmd": "echo up; sleep 100000", "cpus": 0.1, "mem": 16, "instances": 1 })
+        .to_string()
 }
 
 #[test]

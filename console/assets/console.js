@@ -63,7 +63,11 @@
     });
     source.addEventListener("absent", () => (waits = true));
     source.addEventListener("end", (event) => following(byId(event.data), false));
-    source.addEventListener("beat", sign);
+    source.addEventListener("beat", () => {
+      sign();
+      // What is measured rather than decided changes without an event.
+      if (byId("live").dataset.beats !== undefined) htmx.trigger(body, "live");
+    });
     for (const pane of panes) {
       source.addEventListener(pane.id, (event) => {
         sign();

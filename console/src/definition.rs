@@ -10,10 +10,8 @@ pub enum Refusal {
         bytes: usize,
         max: usize,
     },
-    Syntax {
-        fault: SyntaxFault,
-        excerpt: Excerpt,
-    },
+    /// Boxed: it is many times the size of the others.
+    Syntax(Box<(SyntaxFault, Excerpt)>),
     Invalid(Vec<Fault>),
     /// Well formed, but the cluster did not take it; the reason in a sentence.
     ByCluster(String),
@@ -23,7 +21,7 @@ impl Refusal {
     pub fn title(&self) -> &'static str {
         match self {
             Self::ByCluster(_) => t::NOT_CREATED,
-            Self::TooLarge { .. } | Self::Syntax { .. } | Self::Invalid(_) => t::FAULTS_TITLE,
+            Self::TooLarge { .. } | Self::Syntax(_) | Self::Invalid(_) => t::FAULTS_TITLE,
         }
     }
 
@@ -31,7 +29,7 @@ impl Refusal {
     pub fn sentence(&self) -> String {
         match self {
             Self::TooLarge { bytes, max } => t::definition_too_large(*bytes, *max),
-            Self::Syntax { fault, .. } => t::syntax_place(fault.line, fault.column),
+            Self::Syntax(place) => t::syntax_place(place.0.line, place.0.column),
             Self::Invalid(faults) => t::faults_count(faults.len()),
             Self::ByCluster(why) => why.clone(),
         }
@@ -56,7 +54,7 @@ pub fn parse(text: &str) -> Result<AppSpec, Refusal> {
         AppFaults::Invalid(faults) => Refusal::Invalid(faults),
         AppFaults::Syntax(fault) => {
             let excerpt = excerpt(text, fault.line, fault.column);
-            Refusal::Syntax { fault, excerpt }
+            Refusal::Syntax(Box::new((fault, excerpt)))
         }
     })
 }

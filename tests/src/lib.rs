@@ -2,6 +2,7 @@
 
 mod apps;
 pub mod bench;
+pub mod browser;
 pub mod http;
 pub mod init;
 pub mod leftovers;

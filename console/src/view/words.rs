@@ -60,7 +60,7 @@ pub fn clock(at: Timestamp) -> String {
 pub fn with_code(text: &str) -> Vec<(bool, &str)> {
     let pieces = text.split('`').count();
     // An odd backtick out is a backtick.
-    if pieces % 2 == 0 {
+    if pieces.is_multiple_of(2) {
         return vec![(false, text)];
     }
     text.split('`')

@@ -1,4 +1,5 @@
-//! Watches the consensus engine from outside: who leads, whether it still lives, and to which cluster the log belongs.
+//! Watches the consensus engine from outside: who leads, whether it still lives, to which cluster the log belongs, and
+//! whether its timers are needed.
 
 use std::sync::Arc;
 
@@ -41,15 +42,18 @@ impl Observer {
     async fn observe(self) {
         let mut metrics = self.raft.metrics();
         loop {
-            let (now, running) = {
+            let (now, members, running) = {
                 let metrics = metrics.borrow_and_update();
                 let (leader, term) = (metrics.current_leader.map(NodeId), metrics.current_term);
                 let now = Leadership { leader, term, is_self: leader == Some(self.node) };
-                (now, metrics.running_state.clone())
+                (now, metrics.membership_config.nodes().count(), metrics.running_state.clone())
             };
             if let Err(fatal) = running {
                 return self.report(&fatal, now.term);
             }
+            // Who leads a cluster of one has nobody to send heartbeats to and nobody to be deposed by: its ticker, some
+            // 80 wake-ups a second, rests until another member is added.
+            self.raft.runtime_config().tick(!(now.is_self && members == 1));
             self.leadership.send_if_modified(|before| std::mem::replace(before, now) != now);
             if metrics.changed().await.is_err() {
                 return self.report(&Fatal::Stopped, now.term);

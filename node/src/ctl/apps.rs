@@ -6,9 +6,9 @@ use axum::http::Method;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::Output;
 use super::client::{Client, CtlError, path};
 use super::table::{cell, plain, render};
-use super::{Output, print};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -42,7 +42,7 @@ pub enum Command {
     },
 }
 
-pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), CtlError> {
+pub async fn run(client: &Client, output: &mut Output, command: Command) -> Result<(), CtlError> {
     match command {
         Command::List => list(client, output).await,
         Command::Show { id } => show(client, output, &id).await,
@@ -70,17 +70,21 @@ fn app(id: &str) -> String {
 }
 
 /// What every change answers: the deployment that was started.
-fn told(output: Output, answer: &Value) -> Result<(), CtlError> {
-    if output == Output::Json {
-        return print(&format!("{answer}\n"));
+fn told(output: &mut Output, answer: &Value) -> Result<(), CtlError> {
+    if output.json {
+        return output.print(&format!("{answer}\n"));
     }
-    print(&format!("deployment {} version {}\n", cell(&answer["deploymentId"]), cell(&answer["version"])))
+    output.print(&format!(
+        "deployment {} version {}\n",
+        cell(&answer["deploymentId"]),
+        cell(&answer["version"])
+    ))
 }
 
-async fn list(client: &Client, output: Output) -> Result<(), CtlError> {
+async fn list(client: &Client, output: &mut Output) -> Result<(), CtlError> {
     let answer = client.get("/v2/apps").await?;
-    if output == Output::Json {
-        return print(&format!("{answer}\n"));
+    if output.json {
+        return output.print(&format!("{answer}\n"));
     }
     let rows: Vec<[String; 6]> = answer["apps"]
         .as_array()
@@ -100,14 +104,14 @@ async fn list(client: &Client, output: Output) -> Result<(), CtlError> {
             ]
         })
         .collect();
-    print(&render(["ID", "RUNNING", "CPUS", "MEM", "STATE", "COMMAND"], &rows))
+    output.print(&render(["ID", "RUNNING", "CPUS", "MEM", "STATE", "COMMAND"], &rows))
 }
 
-async fn show(client: &Client, output: Output, id: &str) -> Result<(), CtlError> {
+async fn show(client: &Client, output: &mut Output, id: &str) -> Result<(), CtlError> {
     let answer = client.get(&app(id)).await?;
     let app = &answer["app"];
-    if output == Output::Json {
-        return print(&format!("{app}\n"));
+    if output.json {
+        return output.print(&format!("{app}\n"));
     }
     let line = |name: &str, value: String| format!("{name:<10} {value}\n");
     let mut text = line("id", cell(&app["id"]));
@@ -122,10 +126,10 @@ async fn show(client: &Client, output: Output, id: &str) -> Result<(), CtlError>
     }
     text.push('\n');
     text += &super::tasks::table(&app["tasks"]);
-    print(&text)
+    output.print(&text)
 }
 
-async fn put(client: &Client, output: Output, file: &str, force: bool) -> Result<(), CtlError> {
+async fn put(client: &Client, output: &mut Output, file: &str, force: bool) -> Result<(), CtlError> {
     let text = read(file).map_err(|error| CtlError::Config(format!("{file} cannot be read: {error}")))?;
     let body: Option<Value> = serde_json::from_str(&text).ok();
     let id = body.as_ref().and_then(|body| body["id"].as_str());

@@ -4,14 +4,14 @@ use axum::http::Method;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
+use super::Output;
 use super::client::{Client, CtlError, path};
 use super::table::cell;
-use super::{Output, print};
 
 /// Bytes of one event that are waited for.
 const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-pub async fn run(client: &Client, output: Output, kinds: &[String]) -> Result<(), CtlError> {
+pub async fn run(client: &Client, output: &mut Output, kinds: &[String]) -> Result<(), CtlError> {
     let mut target = "/v2/events?plan-format=light".to_owned();
     for kind in kinds {
         // Event types are words; what else was typed is encoded and matches nothing.
@@ -24,16 +24,16 @@ pub async fn run(client: &Client, output: Output, kinds: &[String]) -> Result<()
         let Some(data) = frame.data_ref() else { continue };
         for line in lines.push(data) {
             if let Some(data) = line.strip_prefix("data: ") {
-                print(&render(output, data))?;
+                output.print(&render(output.json, data))?;
             }
         }
     }
     Err(client.unreachable("the server closed the stream"))
 }
 
-fn render(output: Output, data: &str) -> String {
-    let event: Value = match (output, serde_json::from_str(data)) {
-        (Output::Text, Ok(event)) => event,
+fn render(json: bool, data: &str) -> String {
+    let event: Value = match (json, serde_json::from_str(data)) {
+        (false, Ok(event)) => event,
         _ => return format!("{data}\n"),
     };
     let subject = ["taskId", "instanceId", "appId", "uri", "groupId", "id", "remoteAddress"];
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn one_line_an_event() {
         let data = r#"{"eventType":"status_update_event","timestamp":"T","taskId":"a.1","taskStatus":"TASK_RUNNING"}"#;
-        assert_eq!(render(Output::Text, data), "T status_update_event a.1 TASK_RUNNING\n");
-        assert_eq!(render(Output::Json, data), format!("{data}\n"));
+        assert_eq!(render(false, data), "T status_update_event a.1 TASK_RUNNING\n");
+        assert_eq!(render(true, data), format!("{data}\n"));
     }
 }

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use self::client::{Client, CtlError};
+use self::client::Client;
+pub use self::client::CtlError;
 use crate::Exit;
 
 #[derive(Debug, ClapArgs)]
@@ -52,19 +53,34 @@ enum Command {
     },
 }
 
-/// How answers are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    Text,
-    Json,
+/// Where answers are printed, and how.
+pub struct Output {
+    /// As the server wrote them, instead of tables for people.
+    pub json: bool,
+    to: Box<dyn std::io::Write + Send>,
+}
+
+impl Output {
+    pub fn print(&mut self, text: &str) -> Result<(), CtlError> {
+        self.print_bytes(text.as_bytes())
+    }
+
+    /// A closed pipe ends the program quietly, as `head` expects.
+    pub fn print_bytes(&mut self, bytes: &[u8]) -> Result<(), CtlError> {
+        self.to.write_all(bytes).and_then(|()| self.to.flush()).map_err(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => CtlError::OutputClosed,
+            _ => CtlError::Config(format!("the output cannot be written: {error}")),
+        })
+    }
 }
 
 const URL_DEFAULT: &str = "http://127.0.0.1:8080";
 
 pub fn run(args: Args) -> Exit {
+    // One thread is enough: there is one request at a time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(args)),
+        Ok(runtime) => runtime.block_on(dispatch(args, Box::new(std::io::stdout()))),
         Err(error) => Err(CtlError::Config(format!("the runtime cannot start: {error}"))),
     };
     match result {
@@ -76,8 +92,9 @@ pub fn run(args: Args) -> Exit {
     }
 }
 
-async fn dispatch(args: Args) -> Result<(), CtlError> {
-    let output = if args.json { Output::Json } else { Output::Text };
+/// One command line, its answer written to `to`.
+pub async fn dispatch(args: Args, to: Box<dyn std::io::Write + Send>) -> Result<(), CtlError> {
+    let output = &mut Output { json: args.json, to };
     let url = args.url.clone().or_else(|| std::env::var("MESETA_URL").ok());
     let client = Client::new(url.as_deref().unwrap_or(URL_DEFAULT), &args.user, password(&args)?)?;
     match args.command {
@@ -97,20 +114,6 @@ fn password(args: &Args) -> Result<Option<String>, CtlError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| CtlError::Config(format!("{} cannot be read: {error}", path.display())))?;
     Ok(Some(text.lines().next().unwrap_or("").to_owned()))
-}
-
-/// Prints text that may come from anywhere; a closed pipe ends the program quietly, as `head` expects.
-pub fn print(text: &str) -> Result<(), CtlError> {
-    print_bytes(text.as_bytes())
-}
-
-pub fn print_bytes(bytes: &[u8]) -> Result<(), CtlError> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => CtlError::OutputClosed,
-        _ => CtlError::Config(format!("the output cannot be written: {error}")),
-    })
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use axum::http::Method;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::Output;
 use super::client::{Client, CtlError};
 use super::table::{cell, render};
-use super::{Output, print};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -15,7 +15,7 @@ pub enum Command {
     PowerOff,
 }
 
-pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), CtlError> {
+pub async fn run(client: &Client, output: &mut Output, command: Command) -> Result<(), CtlError> {
     match command {
         Command::Show => show(client, output).await,
         Command::Reboot => power(client, output, "reboot").await,
@@ -23,10 +23,10 @@ pub async fn run(client: &Client, output: Output, command: Command) -> Result<()
     }
 }
 
-async fn show(client: &Client, output: Output) -> Result<(), CtlError> {
+async fn show(client: &Client, output: &mut Output) -> Result<(), CtlError> {
     let node = client.get("/meseta/v1/node").await?;
-    if output == Output::Json {
-        return print(&format!("{node}\n"));
+    if output.json {
+        return output.print(&format!("{node}\n"));
     }
     let line = |name: &str, value: String| format!("{name:<10} {value}\n");
     let mib = |kib: &serde_json::Value| kib.as_u64().unwrap_or(0) / 1024;
@@ -46,26 +46,26 @@ async fn show(client: &Client, output: Output) -> Result<(), CtlError> {
     let rows: Vec<[String; 4]> =
         services.map(|s| ["name", "pid", "restarts", "last_end"].map(|key| cell(&s[key]))).collect();
     text += &render(["SERVICE", "PID", "RESTARTS", "LAST END"], &rows);
-    print(&text)
+    output.print(&text)
 }
 
-async fn power(client: &Client, output: Output, action: &str) -> Result<(), CtlError> {
+async fn power(client: &Client, output: &mut Output, action: &str) -> Result<(), CtlError> {
     let body = json!({ "action": action }).to_string();
     let answer = client.json(Method::POST, "/meseta/v1/node/power", Some(body)).await?;
-    print(&match output {
-        Output::Json => format!("{answer}\n"),
-        Output::Text => format!("{}\n", cell(&answer["message"])),
-    })
+    let text = if output.json { format!("{answer}\n") } else { format!("{}\n", cell(&answer["message"])) };
+    output.print(&text)
 }
 
-pub async fn claim(client: &Client, output: Output, code: &str) -> Result<(), CtlError> {
+pub async fn claim(client: &Client, output: &mut Output, code: &str) -> Result<(), CtlError> {
     let password = client.password.as_ref().ok_or_else(|| {
         CtlError::Config("no password given: set MESETA_PASSWORD or use --password-file".to_owned())
     })?;
     let body = json!({ "code": code, "password": password }).to_string();
     let answer = client.json(Method::POST, "/meseta/v1/claim", Some(body)).await?;
-    print(&match output {
-        Output::Json => format!("{answer}\n"),
-        Output::Text => format!("claimed; log in as {}\n", cell(&answer["user"])),
-    })
+    let text = if output.json {
+        format!("{answer}\n")
+    } else {
+        format!("claimed; log in as {}\n", cell(&answer["user"]))
+    };
+    output.print(&text)
 }

@@ -5,9 +5,9 @@ use clap::Subcommand;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
+use super::Output;
 use super::client::{Client, CtlError, path};
 use super::table::{cell, render};
-use super::{Output, print, print_bytes};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -33,16 +33,19 @@ pub enum Command {
     },
 }
 
-pub async fn run(client: &Client, output: Output, command: Command) -> Result<(), CtlError> {
+pub async fn run(client: &Client, output: &mut Output, command: Command) -> Result<(), CtlError> {
     match command {
         Command::List => {
             let answer = client.get("/v2/tasks").await?;
-            match output {
-                Output::Json => print(&format!("{answer}\n")),
-                Output::Text => print(&table(&answer["tasks"])),
-            }
+            let text = if output.json { format!("{answer}\n") } else { table(&answer["tasks"]) };
+            output.print(&text)
         }
-        Command::Log { id, follow, stderr, offset } => log(client, &id, follow, stderr, offset).await,
+        Command::Log { id, follow, stderr, offset } => {
+            let stream = if stderr { "stderr" } else { "stdout" };
+            let offset = offset.map_or_else(String::new, |offset| format!("&offset={offset}"));
+            let target = format!("{}/logs/{stream}?follow={follow}{offset}", path("/meseta/v1/tasks", &id));
+            log(client, output, &target).await
+        }
         Command::Kill { id, scale } => kill(client, output, &id, scale).await,
     }
 }
@@ -55,33 +58,24 @@ pub fn table(tasks: &Value) -> String {
 }
 
 /// The task's bytes as they are: this is what it wrote.
-async fn log(
-    client: &Client,
-    id: &str,
-    follow: bool,
-    stderr: bool,
-    offset: Option<u64>,
-) -> Result<(), CtlError> {
-    let stream = if stderr { "stderr" } else { "stdout" };
-    let offset = offset.map_or_else(String::new, |offset| format!("&offset={offset}"));
-    let target = format!("{}/logs/{stream}?follow={follow}{offset}", path("/meseta/v1/tasks", id));
-    let mut body = client.send(Method::GET, &target, None).await?;
+async fn log(client: &Client, output: &mut Output, target: &str) -> Result<(), CtlError> {
+    let mut body = client.send(Method::GET, target, None).await?;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| client.unreachable(error))?;
         if let Some(data) = frame.data_ref() {
-            print_bytes(data)?;
+            output.print_bytes(data)?;
         }
     }
     Ok(())
 }
 
-async fn kill(client: &Client, output: Output, id: &str, scale: bool) -> Result<(), CtlError> {
+async fn kill(client: &Client, output: &mut Output, id: &str, scale: bool) -> Result<(), CtlError> {
     let body = json!({ "ids": [id] }).to_string();
     let answer = client.json(Method::POST, &format!("/v2/tasks/delete?scale={scale}"), Some(body)).await?;
-    if output == Output::Json {
-        return print(&format!("{answer}\n"));
+    if output.json {
+        return output.print(&format!("{answer}\n"));
     }
     // The server skips what is gone already.
     let gone = answer["tasks"].as_array().is_some_and(Vec::is_empty);
-    print(&if gone { format!("there is no such task: {id}\n") } else { format!("killing {id}\n") })
+    output.print(&if gone { format!("there is no such task: {id}\n") } else { format!("killing {id}\n") })
 }

@@ -1,4 +1,4 @@
-//! Addresses, paths and exit codes; the talk with a real server is tested beside the API.
+//! Addresses, paths and exit codes; talking to a server is tested beside the API.
 
 use super::client::path;
 use super::*;

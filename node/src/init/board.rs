@@ -37,7 +37,12 @@ impl Board {
             phase.end_ms = end_ms;
             phase.note = note.to_owned();
         } else if self.phases.len() < PHASES_MAX {
-            self.phases.push(BootPhase { name: name.to_owned(), start_ms: now, end_ms, note: note.to_owned() });
+            self.phases.push(BootPhase {
+                name: name.to_owned(),
+                start_ms: now,
+                end_ms,
+                note: note.to_owned(),
+            });
         }
     }
 

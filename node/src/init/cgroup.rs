@@ -36,11 +36,6 @@ impl Cgroups {
         Ok(Self { mounts: parse_mounts(&fs::read_to_string("/proc/self/mounts")?), base: base.to_owned() })
     }
 
-    /// The name below which all tasks live.
-    pub fn base(&self) -> &str {
-        &self.base
-    }
-
     /// Kills everything in the task's cgroup and removes it; true once it is gone everywhere.
     pub fn clean(&self, task: &TaskId) -> bool {
         self.kill(task);
@@ -109,8 +104,7 @@ fn parse_mounts(mounts: &str) -> Vec<Mount> {
     let parse = |line: &str| {
         let mut fields = line.split(' ');
         let (path, kind) = (fields.nth(1)?, fields.next()?);
-        matches!(kind, "cgroup" | "cgroup2")
-            .then(|| Mount { path: path.into(), unified: kind == "cgroup2" })
+        matches!(kind, "cgroup" | "cgroup2").then(|| Mount { path: path.into(), unified: kind == "cgroup2" })
     };
     let mut found: Vec<Mount> = mounts.lines().filter_map(parse).collect();
     // The unified one first: its kill is atomic, so that little is left to do on the others.

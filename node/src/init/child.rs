@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::oci::control::HELPER_FD;
@@ -27,6 +28,8 @@ pub fn spawn_helper(bundle: &Path, socket: OwnedFd, stdout: OwnedFd, stderr: Own
     let mut command = Command::new(PROGRAM);
     command.arg0("meseta").args(["oci", "create"]).arg(bundle).env_clear();
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+    // A group of its own: what it forked and had not yet put into the task's cgroup dies with it.
+    command.process_group(0);
     pass_socket(&mut command, Some(socket), false);
     Ok(command.spawn()?.id() as i32)
 }
@@ -42,6 +45,8 @@ pub fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// so it can be none of the pipes that the standard library uses between fork and exec.
 fn pass_socket(command: &mut Command, socket: Option<OwnedFd>, ends_with_init: bool) {
     let prepare = move || {
+        // Init takes its signals by descriptor and blocks them; a mask is inherited.
+        SigSet::empty().thread_set_mask()?;
         if let Some(socket) = &socket {
             // SAFETY: both are system calls on descriptors of this process; dup2 clears close-on-exec of the copy.
             let copied = unsafe { libc::dup2(socket.as_raw_fd(), HELPER_FD) };
@@ -50,7 +55,7 @@ fn pass_socket(command: &mut Command, socket: Option<OwnedFd>, ends_with_init: b
             }
         }
         if ends_with_init {
-            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
         }
         Ok(())
     };

@@ -12,13 +12,15 @@ use super::machine::Millis;
 /// Milliseconds since the kernel started.
 pub fn now() -> Millis {
     // The call cannot fail: the clock exists since Linux 2.6.39 and the answer lies on our stack.
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    let now =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
     now.as_millis() as Millis
 }
 
 /// Milliseconds since 1970, for people who look for a time in a log; jumps when the clock is set.
 pub fn wall_ms() -> u64 {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).map(Duration::from).unwrap_or_default();
+    let now =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).map(Duration::from).unwrap_or_default();
     now.as_millis() as u64
 }
 
@@ -30,10 +32,8 @@ pub struct Alarm {
 
 impl Alarm {
     pub fn new() -> io::Result<Self> {
-        let timer = TimerFd::new(
-            ClockId::CLOCK_BOOTTIME,
-            TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
-        )?;
+        let timer =
+            TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
         Ok(Self { timer, set_to: None })
     }
 

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, listen, recv, send, setsockopt,
-    socket, sockopt,
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, listen, recv, send,
+    setsockopt, socket, sockopt,
 };
 
 use super::machine::ConnectionId;
@@ -81,7 +81,8 @@ impl Connections {
 
     /// Names a connection; returns older ones of that name, which are to be closed.
     pub fn set_role(&mut self, id: ConnectionId, role: &str) -> Vec<ConnectionId> {
-        let older = self.open.iter().filter(|(other, c)| **other != id && c.role == role).map(|(o, _)| *o).collect();
+        let older =
+            self.open.iter().filter(|(other, c)| **other != id && c.role == role).map(|(o, _)| *o).collect();
         if let Some(connection) = self.open.get_mut(&id) {
             connection.role = role.to_owned();
         }
@@ -99,7 +100,9 @@ impl Connections {
         let length = match recv(connection.fd.as_raw_fd(), &mut buffer, MsgFlags::MSG_TRUNC) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) if length > buffer.len() => {
-                return Err(io::Error::other(format!("a packet of {length} bytes, at most {PACKET_BYTES_MAX} fit")));
+                return Err(io::Error::other(format!(
+                    "a packet of {length} bytes, at most {PACKET_BYTES_MAX} fit"
+                )));
             }
             Ok(length) => length,
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),

@@ -27,7 +27,13 @@ struct Helper {
 
 impl Helpers {
     /// Returns the number by which this helper is known from now on.
-    pub fn spawn(&mut self, task: &TaskId, bundle: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<u64> {
+    pub fn spawn(
+        &mut self,
+        task: &TaskId,
+        bundle: &Path,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    ) -> io::Result<u64> {
         let (control, theirs) = child::socket_pair()?;
         let pid = child::spawn_helper(bundle, theirs, stdout, stderr)?;
         let id = self.next_id;

@@ -14,23 +14,6 @@ fn parse_start_time(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// The last path element of a zombie's cgroup if it is the first process of its own pid namespace: the task's id,
-/// on cgroup v2. On v1 every zombie is shown at the root.
-pub fn zombie_task(pid: i32, base: &str) -> Option<model::TaskId> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    if field(&status, "NSpid:")?.split_whitespace().nth(1) != Some("1") {
-        return None;
-    }
-    let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    task_in_cgroup(&cgroup, base)
-}
-
-fn task_in_cgroup(cgroup: &str, base: &str) -> Option<model::TaskId> {
-    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let name = path.strip_prefix(base)?.strip_prefix('/')?;
-    model::TaskId::parse(name).ok()
-}
-
 /// Whether the process has a handler for `signal`, i.e. will notice it although it is the first of its namespace.
 pub fn catches(pid: i32, signal: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -52,15 +35,5 @@ mod tests {
         assert_eq!(parse_start_time(stat), Some(123_456));
         assert_eq!(parse_start_time("42 (x"), None);
         assert!(start_time(std::process::id() as i32).expect("own stat") > 0);
-    }
-
-    #[test]
-    fn a_cgroup_line_names_a_task_only_below_our_base() {
-        let id = "hello.instance-1._app.1";
-        let task = |line: &str| task_in_cgroup(line, "meseta").map(|id| id.to_string());
-        assert_eq!(task(&format!("0::/meseta/{id}\n")), Some(id.to_owned()));
-        assert_eq!(task(&format!("9:pids:/meseta/{id}\n0::/\n")), None);
-        assert_eq!(task(&format!("0::/mesetax/{id}\n")), None);
-        assert_eq!(task("0::/meseta/Not A Task\n"), None);
     }
 }

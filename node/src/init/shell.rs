@@ -74,6 +74,7 @@ pub struct Shell {
     alarm: Alarm,
     connections: Connections,
     pub(super) helpers: Helpers,
+    pub(super) dying: Vec<reap::Dying>,
     outputs: Outputs,
     pub(super) cgroups: Cgroups,
     journal: Journal,
@@ -108,6 +109,7 @@ impl Shell {
             alarm: Alarm::new()?,
             connections: Connections::listen(&paths.init_socket())?,
             helpers: Helpers::default(),
+            dying: Vec::new(),
             outputs: Outputs::default(),
             cgroups,
             journal,
@@ -138,7 +140,8 @@ impl Shell {
         let known: Vec<TaskId> = remembered.exits.iter().map(|record| record.task.clone()).collect();
         // A create that was under way is in no journal, only its cgroup tells of it. Nobody was told that it ran, so
         // nobody need be told that it ended.
-        let strays = self.cgroups.list().into_iter().filter(|id| !known.contains(id) && !orphans.contains(id));
+        let strays =
+            self.cgroups.list().into_iter().filter(|id| !known.contains(id) && !orphans.contains(id));
         for stray in strays.collect::<Vec<_>>() {
             self.cgroups.clean(&stray);
         }
@@ -176,7 +179,8 @@ impl Shell {
                 Err(nix::errno::Errno::EINTR) => 0,
                 Err(error) => return Err(error.into()),
             };
-            let mut wakes: Vec<Wake> = events[..count].iter().map(|event| Wake::from_token(event.data())).collect();
+            let mut wakes: Vec<Wake> =
+                events[..count].iter().map(|event| Wake::from_token(event.data())).collect();
             wakes.sort();
             for wake in wakes {
                 self.wake(wake)?;

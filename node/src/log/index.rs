@@ -75,7 +75,11 @@ impl Index {
     }
 
     fn last_of(&self, kind: Kind, stream: LogStream) -> Option<u64> {
-        self.marks.iter().rev().find(|mark| mark.kind == kind && mark.stream == stream).map(|mark| mark.offset)
+        self.marks
+            .iter()
+            .rev()
+            .find(|mark| mark.kind == kind && mark.stream == stream)
+            .map(|mark| mark.offset)
     }
 
     /// Drops times before the first kept byte and every second other one.
@@ -83,7 +87,8 @@ impl Index {
         let first = [LogStream::Stdout, LogStream::Stderr].map(|stream| (stream, self.first(stream)));
         let mut n = 0;
         self.marks.retain(|mark| {
-            let begins = first.iter().find(|(stream, _)| *stream == mark.stream).map_or(0, |(_, first)| *first);
+            let begins =
+                first.iter().find(|(stream, _)| *stream == mark.stream).map_or(0, |(_, first)| *first);
             match mark.kind {
                 Kind::Written => {
                     n += 1;
@@ -113,8 +118,12 @@ impl Writer {
         Ok((writer, index))
     }
 
+    /// On an error nothing was appended: half a record would garble all that follow.
     pub fn append(&mut self, mark: Mark) -> io::Result<()> {
-        self.file.write_all(&encode(mark))?;
+        if let Err(error) = self.file.write_all(&encode(mark)) {
+            self.file.set_len(self.bytes)?;
+            return Err(error);
+        }
         self.bytes += RECORD_BYTES as u64;
         if self.bytes > INDEX_BYTES_MAX {
             let mut index = Index::read(&self.path)?;

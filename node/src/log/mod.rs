@@ -5,8 +5,8 @@
 //! answers a reader with. A task owns its sandbox and may plant anything there; both sides only ever touch plain
 //! files directly below it.
 
-mod output_file;
 pub mod index;
+mod output_file;
 pub mod protocol;
 mod pump;
 mod read;

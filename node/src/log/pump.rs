@@ -10,10 +10,10 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::index::{self, Writer};
-use super::protocol::{self, HandOver, Received};
-use super::stream::{Stream, Turn};
+use super::index::{self, Index as ReadIndex, Writer};
 use super::output_file;
+use super::protocol::{self, HandOver, Received};
+use super::stream::{Index, Stream, Turn};
 use crate::config::Paths;
 use crate::init::clock;
 
@@ -35,7 +35,7 @@ pub struct Pump {
 
 /// The output of one task.
 struct Log {
-    index: Writer,
+    index: Index,
     /// stdout, stderr; `None` once ended.
     streams: [Option<Stream>; 2],
     /// Streams that wait for room on the disk.
@@ -110,37 +110,34 @@ impl Pump {
 
     fn open(&self, hand_over: &HandOver, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Log> {
         let path = self.paths.task(&hand_over.task).join(index::FILE);
-        // If the folder is gone, so is everybody's interest: the bytes must still be taken out of the pipe.
         let (index, before) = match Writer::open(path) {
-            Ok(opened) => opened,
+            Ok((index, before)) => (Some(index), before),
             Err(error) => {
                 complain(hand_over, &format!("the output has no index: {error}"));
-                return self.discard(stdout, stderr);
+                (None, ReadIndex::default())
             }
         };
         let stream = |kind: LogStream, pipe: OwnedFd| -> io::Result<Stream> {
             let sandbox = self.paths.sandbox(&hand_over.task);
-            let (file, length) = match output_file::open_for_writing(&sandbox, kind, hand_over.uid, hand_over.gid) {
-                Ok(file) => {
-                    let length = file.metadata()?.len();
-                    (file, length)
-                }
-                Err(error) => {
-                    complain(hand_over, &format!("the output is lost, its file cannot be opened: {error}"));
-                    (null()?, 0)
-                }
-            };
+            let (file, length, limit) =
+                match output_file::open_for_writing(&sandbox, kind, hand_over.uid, hand_over.gid) {
+                    Ok(file) => {
+                        let length = file.metadata()?.len();
+                        (file, length, self.limit)
+                    }
+                    // If the folder is gone, so is everybody's interest. The pipe must still be emptied.
+                    Err(error) => {
+                        complain(
+                            hand_over,
+                            &format!("the output is lost, its file cannot be opened: {error}"),
+                        );
+                        (null()?, 0, u64::MAX)
+                    }
+                };
             // The task may have cut its file; offsets never go back.
             let offset = length.max(before.written(kind));
-            Ok(Stream::new(kind, pipe, file, (before.first(kind), offset), self.limit))
+            Ok(Stream::new(kind, pipe, file, (before.first(kind), offset), limit))
         };
-        let streams = [Some(stream(LogStream::Stdout, stdout)?), Some(stream(LogStream::Stderr, stderr)?)];
-        Ok(Log { index, streams, full: [false; 2] })
-    }
-
-    fn discard(&self, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Log> {
-        let (index, _) = Writer::open(self.paths.run.join("log.index.discarded"))?;
-        let stream = |kind, pipe| Ok::<_, io::Error>(Stream::new(kind, pipe, null()?, (0, 0), u64::MAX));
         let streams = [Some(stream(LogStream::Stdout, stdout)?), Some(stream(LogStream::Stderr, stderr)?)];
         Ok(Log { index, streams, full: [false; 2] })
     }
@@ -159,9 +156,11 @@ impl Pump {
     fn serve(&mut self, serial: u64, side: usize) -> io::Result<()> {
         let Some(log) = self.logs.get_mut(&serial) else { return Ok(()) };
         let Some(stream) = &mut log.streams[side] else { return Ok(()) };
-        let turn = stream.turn(clock::wall_ms(), &mut log.index).or_else(|error| {
-            if error.raw_os_error() == Some(libc::ENOSPC) { Ok(Turn::Full) } else { Err(error) }
-        })?;
+        let turn = stream.turn(clock::wall_ms(), &mut log.index).unwrap_or_else(|error| {
+            // A sick disk is treated like a full one: the bytes wait, and one task's fault is not the others'.
+            eprintln!("meseta log: output cannot be written: {error}");
+            Turn::Full
+        });
         match turn {
             Turn::Later => self.set_full(serial, side, false),
             Turn::Full => self.set_full(serial, side, true),
@@ -197,7 +196,9 @@ impl Pump {
         let waiting: Vec<(u64, usize)> = self
             .logs
             .iter()
-            .flat_map(|(serial, log)| [0, 1].into_iter().filter(|side| log.full[*side]).map(|side| (*serial, side)))
+            .flat_map(|(serial, log)| {
+                [0, 1].into_iter().filter(|side| log.full[*side]).map(|side| (*serial, side))
+            })
             .collect();
         for (serial, side) in waiting {
             self.serve(serial, side)?;

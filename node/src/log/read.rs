@@ -9,8 +9,8 @@ use console::{LogChunk, LogStream, SandboxError};
 use model::TaskId;
 use nix::unistd::{Whence, lseek};
 
-use super::output_file;
 use super::index::{self, Index};
+use super::output_file;
 use crate::config::Paths;
 
 /// At most `limit` bytes of `stream` from `offset`, or the last `limit` bytes. Bytes that were given up are skipped:
@@ -73,4 +73,47 @@ fn next_data(file: &File, offset: u64) -> io::Result<Option<u64>> {
 
 fn fault(error: io::Error) -> SandboxError {
     SandboxError::Io(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::{Kind, Mark, Writer};
+    use super::*;
+    use std::fs;
+
+    fn paths(folder: &std::path::Path) -> Paths {
+        Paths {
+            state: folder.join("state"),
+            data: folder.join("data"),
+            run: folder.join("run"),
+            task_root: folder.join("root"),
+            cgroup: "meseta".to_owned(),
+        }
+    }
+
+    #[test]
+    fn reads_from_a_cursor_from_the_end_and_over_what_was_given_up() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (paths, task) = (paths(folder.path()), TaskId::parse("read.1").expect("an id"));
+        let read = |offset, limit| read(&paths, &task, LogStream::Stdout, offset, limit);
+        assert_eq!(read(None, 10), Err(SandboxError::NotFound));
+        fs::create_dir_all(paths.sandbox(&task)).expect("a sandbox");
+        assert_eq!(read(None, 10).expect("empty").data, b"");
+
+        let [path, _] = files(&paths, &task, LogStream::Stdout);
+        fs::write(&path, [vec![b'a'; 8192], b"0123456789".to_vec()].concat()).expect("output");
+        let tail = read(None, 4).expect("the end");
+        assert_eq!((tail.offset, tail.data.as_slice()), (8198, b"6789".as_slice()));
+        assert_eq!(read(Some(tail.end()), 4).expect("nothing yet").data, b"");
+        assert_eq!(read(Some(1_000_000), 4).expect("beyond the end").offset, 8202);
+
+        let (mut index, _) = Writer::open(paths.task(&task).join(index::FILE)).expect("an index");
+        let first = Mark { kind: Kind::First, stream: LogStream::Stdout, at: 1, offset: 8192 };
+        index.append(first).expect("append");
+        let chunk = read(Some(0), 4).expect("what is left");
+        assert_eq!(
+            (chunk.first_offset, chunk.offset, chunk.data.as_slice()),
+            (8192, 8192, b"0123".as_slice())
+        );
+    }
 }

@@ -10,6 +10,9 @@ use nix::fcntl::{FallocateFlags, SpliceFFlags, fallocate, splice};
 
 use super::index::{Kind, Mark, Writer};
 
+/// Output that has lost its folder has no index either.
+pub type Index = Option<Writer>;
+
 /// Moved at one time, so that one busy task does not starve the others.
 const TURN_BYTES_MAX: u64 = 1024 * 1024;
 /// Holes are cut at the block size of every file system we meet.
@@ -51,7 +54,7 @@ impl Stream {
     }
 
     /// Moves what is there. `now`: milliseconds since 1970, for the index.
-    pub fn turn(&mut self, now: u64, index: &mut Writer) -> io::Result<Turn> {
+    pub fn turn(&mut self, now: u64, index: &mut Index) -> io::Result<Turn> {
         let mut left = TURN_BYTES_MAX;
         let turn = loop {
             let mut position = self.offset as libc::off64_t;
@@ -76,7 +79,12 @@ impl Stream {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.mark(now, turn == Turn::Ended, index)?;
+        if turn == Turn::Ended {
+            // Readers wait for this word. Where it finds no room it is said again later, the pipe stays at its end.
+            let told = self.record(Kind::End, self.offset, now, index);
+            return if told.is_ok() { Ok(turn) } else { Ok(Turn::Full) };
+        }
+        self.mark(now, index);
         if self.kept() > self.limit {
             self.give_up_to(self.offset - self.limit / 5 * 4, now, index)?;
         }
@@ -87,33 +95,35 @@ impl Stream {
         self.offset - self.first
     }
 
-    fn mark(&mut self, now: u64, ended: bool, index: &mut Writer) -> io::Result<()> {
-        let mark = |kind, offset| Mark { kind, stream: self.kind, at: now, offset };
-        if ended {
-            return index.append(mark(Kind::End, self.offset));
-        }
+    fn mark(&mut self, now: u64, index: &mut Index) {
         if self.offset > self.marked_offset && now >= self.marked_at.saturating_add(MARK_MS) {
-            index.append(mark(Kind::Written, self.offset))?;
+            // A time less: nothing depends on any single one.
+            let _ = self.record(Kind::Written, self.offset, now, index);
             (self.marked_at, self.marked_offset) = (now, self.offset);
         }
-        Ok(())
+    }
+
+    fn record(&self, kind: Kind, offset: u64, now: u64, index: &mut Index) -> io::Result<()> {
+        let mark = Mark { kind, stream: self.kind, at: now, offset };
+        index.as_mut().map_or(Ok(()), |index| index.append(mark))
     }
 
     /// Frees the blocks before `first`; false if there is none to free. The index is told before, so that no reader
     /// takes the zeros of the hole for output.
-    fn give_up_to(&mut self, first: u64, now: u64, index: &mut Writer) -> io::Result<bool> {
+    fn give_up_to(&mut self, first: u64, now: u64, index: &mut Index) -> io::Result<bool> {
         let first = first / BLOCK * BLOCK;
         if first <= self.first {
             return Ok(false);
         }
-        let told = index.append(Mark { kind: Kind::First, stream: self.kind, at: now, offset: first });
+        let told = self.record(Kind::First, first, now, index);
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         let from = self.first / BLOCK * BLOCK;
         fallocate(&self.file, flags, from as libc::off_t, (first - from) as libc::off_t)?;
         self.first = first;
-        // On a full disk the index itself may have had no room. There is some now.
+        // On a full disk the index itself may have had no room; there is some now. Without it readers still skip the
+        // hole.
         if told.is_err() {
-            index.append(Mark { kind: Kind::First, stream: self.kind, at: now, offset: first })?;
+            let _ = self.record(Kind::First, first, now, index);
         }
         Ok(true)
     }

@@ -54,8 +54,7 @@ pub enum BundleError {
 
 /// Writes the bundle of `launch`; returns its folder, for `ToInit::Create`.
 pub fn write(paths: &Paths, launch: &Launch) -> Result<PathBuf, BundleError> {
-    let layers =
-        if launch.layers.is_empty() { vec![paths.task_root.clone()] } else { launch.layers.clone() };
+    let layers = if launch.layers.is_empty() { vec![paths.task_root.clone()] } else { launch.layers.clone() };
     if let Some(missing) = layers.iter().find(|layer| !layer.is_dir()) {
         return Err(BundleError::NoRoot(missing.clone()));
     }
@@ -118,7 +117,10 @@ pub fn run(paths: &Paths) -> Exit {
             Exit::Ok
         }
         Err(error) => {
-            eprintln!("{}", anyhow::Error::new(error).chain().map(|e| e.to_string()).collect::<Vec<_>>().join(": "));
+            eprintln!(
+                "{}",
+                anyhow::Error::new(error).chain().map(|e| e.to_string()).collect::<Vec<_>>().join(": ")
+            );
             Exit::Failure
         }
     }
@@ -161,10 +163,8 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), BundleError> {
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), BundleError> {
-    let text = serde_json::to_vec(value).map_err(|error| BundleError::Io {
-        path: path.to_owned(),
-        source: error.into(),
-    })?;
+    let text = serde_json::to_vec(value)
+        .map_err(|error| BundleError::Io { path: path.to_owned(), source: error.into() })?;
     fs::write(path, text).map_err(at(path))
 }
 

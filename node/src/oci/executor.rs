@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
+use nix::sys::signal::{SigHandler, SigSet, Signal};
 
 use super::seccomp;
 
@@ -39,11 +40,13 @@ impl Executor for TaskExecutor {
         {
             die(EXIT_RUNTIME, &format!("the seccomp filter could not be loaded: {error}"));
         }
+        reset_signals();
         let arguments = arguments(spec).map_err(|error| ExecutorError::Other(error.to_string()))?;
-        let c_arguments: Vec<CString> =
-            arguments.iter().map(|a| CString::new(a.as_bytes())).collect::<Result<_, _>>().map_err(|_| {
-                ExecutorError::Other("an argument holds a NUL byte".to_owned())
-            })?;
+        let c_arguments: Vec<CString> = arguments
+            .iter()
+            .map(|a| CString::new(a.as_bytes()))
+            .collect::<Result<_, _>>()
+            .map_err(|_| ExecutorError::Other("an argument holds a NUL byte".to_owned()))?;
         let Err(error) = nix::unistd::execvp(&c_arguments[0], &c_arguments);
         let code = if error == Errno::ENOENT { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
         die(code, &format!("`{}` cannot be executed: {}", arguments[0], error.desc()));
@@ -69,6 +72,18 @@ impl Executor for TaskExecutor {
     }
 }
 
+/// A program expects every signal to be what it is at boot. Ignored ones, such as the SIGPIPE of every Rust program,
+/// and blocked ones would survive the exec.
+fn reset_signals() {
+    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: setting the default action installs no handler of ours.
+        let reset = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
+        debug_assert!(reset.is_ok());
+    }
+    let unblocked = SigSet::empty().thread_set_mask();
+    debug_assert!(unblocked.is_ok());
+}
+
 fn arguments(spec: &Spec) -> Result<&[String], ExecutorValidationError> {
     let arguments = spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default();
     if arguments.is_empty() {
@@ -78,7 +93,8 @@ fn arguments(spec: &Spec) -> Result<&[String], ExecutorValidationError> {
 }
 
 fn search_path(spec: &Spec) -> String {
-    let environment = spec.process().as_ref().and_then(|process| process.env().as_deref()).unwrap_or_default();
+    let environment =
+        spec.process().as_ref().and_then(|process| process.env().as_deref()).unwrap_or_default();
     let path = environment.iter().find_map(|entry| entry.strip_prefix("PATH="));
     path.unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").to_owned()
 }

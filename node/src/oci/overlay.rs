@@ -43,9 +43,7 @@ fn mount_by_layer(overlay: &Overlay, target: &Path) -> io::Result<()> {
     set_string(&context, c"workdir", &overlay.work)?;
     configure(&context, FSCONFIG_CMD_CREATE, None, None)?;
     // SAFETY: takes descriptors and flags only.
-    let tree = unsafe {
-        owned(libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, 0))?
-    };
+    let tree = unsafe { owned(libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, 0))? };
     let target = c_path(target)?;
     // SAFETY: both paths are NUL-terminated and live across the call.
     let moved = unsafe {
@@ -63,7 +61,9 @@ fn mount_by_layer(overlay: &Overlay, target: &Path) -> io::Result<()> {
 
 fn mount_by_options(overlay: &Overlay, target: &Path) -> io::Result<()> {
     let mut options = b"lowerdir=".to_vec();
-    options.extend(overlay.lowers.iter().map(|path| path.as_os_str().as_bytes()).collect::<Vec<_>>().join(&b':'));
+    options.extend(
+        overlay.lowers.iter().map(|path| path.as_os_str().as_bytes()).collect::<Vec<_>>().join(&b':'),
+    );
     for (name, path) in [(",upperdir=", &overlay.upper), (",workdir=", &overlay.work)] {
         options.extend(name.as_bytes());
         options.extend(path.as_os_str().as_bytes());

@@ -139,9 +139,7 @@ fn device_rules() -> Value {
 }
 
 fn mounts(inputs: &Inputs<'_>) -> Value {
-    let mount = |target: &str, kind: &str, source: &str, options: &[&str]| {
-        json!({ "destination": target, "type": kind, "source": source, "options": options })
-    };
+    let mount = |target: &str, kind: &str, source: &str, options: &[&str]| json!({ "destination": target, "type": kind, "source": source, "options": options });
     let quiet = ["nosuid", "noexec", "nodev"];
     let mut mounts = vec![
         mount("/proc", "proc", "proc", &quiet),
@@ -159,9 +157,7 @@ fn mounts(inputs: &Inputs<'_>) -> Value {
     if inputs.unified {
         mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]));
     }
-    let bind = |source: &Path, target: &str, options: &[&str]| {
-        json!({ "destination": target, "type": "none", "source": source, "options": options })
-    };
+    let bind = |source: &Path, target: &str, options: &[&str]| json!({ "destination": target, "type": "none", "source": source, "options": options });
     mounts.push(bind(inputs.sandbox, SANDBOX_IN_TASK, &["rbind", "rw", "nosuid", "nodev"]));
     for (source, target) in inputs.files {
         mounts.push(bind(source, target, &["bind", "ro", "nosuid", "nodev", "noexec"]));

@@ -88,7 +88,9 @@ fn rights_are_those_of_docker_without_mknod_also_for_an_exec() {
             let mask = u64::from_str_radix(&field(set), 16).expect("hexadecimal");
             assert_eq!(mask, CAPABILITIES, "{who} {set} {mask:x}");
         }
-        assert_eq!(field("CapAmb:"), "0000000000000000", "{who}");
+        for set in ["CapAmb:", "SigBlk:", "SigIgn:"] {
+            assert_eq!(field(set), "0000000000000000", "{who} {set}");
+        }
     }
     // An exec's exit code is the command's.
     assert_eq!(init.exec(task, &["sh", "-c", "exit 42"]).status.code(), Some(42));

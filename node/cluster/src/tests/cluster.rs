@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::auth::Actor;
 use model::{Command, Envelope, NodeId, Origin, Timestamp};
 use rusqlite::Connection;
 
-use super::{NODE, config, failure, lead, numbered, open, propose_many, refused, until};
+use super::{NODE, config, failure, in_time, lead, numbered, open, propose_many, refused, until};
 use crate::types::Logged;
 use crate::{COMMAND_BYTES_MAX, Cluster, Config, Leadership, OpenError, ProposeError, ReadError};
 
@@ -54,6 +55,25 @@ async fn reopening_restores_the_state_and_leads_again() {
     assert_eq!(*cluster.read().await.unwrap(), *before);
     assert!(cluster.propose(numbered(300)).await.unwrap().index > last);
     assert!(cluster.leadership().borrow().term >= term);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_cluster_of_one_rests_and_still_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = open(dir.path()).await;
+    cluster.propose(numbered(1)).await.unwrap();
+    let before = *cluster.leadership().borrow();
+    // Long enough for every timer of raft to run out, were it running.
+    let timers = config(dir.path()).timers;
+    tokio::time::sleep(Duration::from_millis(3 * timers.election_max)).await;
+    assert_eq!(cluster.read().await.unwrap().index, cluster.propose(numbered(2)).await.unwrap().index - 1);
+    assert_eq!(*cluster.leadership().borrow(), before);
+
+    // A member that only learns, and cannot be reached, changes nothing.
+    cluster.raft().add_learner(99, crate::types::Peer::default(), false).await.unwrap();
+    cluster.propose(numbered(3)).await.expect("a learner is not asked");
+    assert_eq!(*cluster.leadership().borrow(), before);
     cluster.shutdown().await;
 }
 
@@ -138,7 +158,7 @@ async fn a_command_of_a_newer_format_stops_the_node() {
     assert_eq!(cluster.state().index, acknowledged.index, "it was not skipped");
     let mut leadership = cluster.leadership();
     let nobody = leadership.wait_for(|leadership| leadership.leader.is_none());
-    super::in_time("nobody leads", nobody).await.unwrap();
+    in_time("nobody leads", nobody).await.unwrap();
     cluster.shutdown().await;
 }
 

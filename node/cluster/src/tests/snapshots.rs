@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use model::auth::{Actor, Role, SessionKey, User};
+use model::{ClusterId, Command, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::{config, in_time, numbered, open, propose_many, refused, until};
-use crate::{Cluster, OpenError};
+use crate::{Cluster, OpenError, Proposal};
 
 /// Hash of all that the state holds.
 fn hash(state: &model::State) -> String {
@@ -164,6 +166,36 @@ async fn a_snapshot_of_a_newer_version_stops_the_node() {
     rewrite(&newest, "MESETA-SNAPSHOT 1", "MESETA-SNAPSHOT 7");
     let error = refused(config(dir.path())).await;
     assert!(matches!(error, OpenError::SnapshotFormat { found: 7, .. }), "{error}");
+}
+
+fn claim(cluster: ClusterId) -> Proposal {
+    let role = Role::Administrator;
+    let (name, password_hash) = ("admin".to_owned(), "$argon2id$".to_owned());
+    let admin = User { name, password_hash, role, created_at: Timestamp(0) };
+    let command = Command::Claim { cluster, admin, session_key: SessionKey("0".repeat(64)) };
+    Proposal { actor: Actor::Claimant, command, ..numbered(0) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_of_another_cluster_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = open(dir.path()).await;
+    cluster.propose(claim(ClusterId(5))).await.unwrap().result.expect("it is claimed");
+    snapshot(&cluster).await;
+    let conn = rusqlite::Connection::open(dir.path().join("raft.db")).unwrap();
+    let signed = || conn.query_row("SELECT value FROM meta WHERE key='cluster'", [], |_| Ok(())).is_ok();
+    until("the log is signed", signed).await;
+    cluster.shutdown().await;
+    open(dir.path()).await.shutdown().await;
+
+    let other = serde_json::to_string(&ClusterId(6)).unwrap();
+    conn.execute("UPDATE meta SET value=?1 WHERE key='cluster'", [other]).unwrap();
+    let error = refused(config(dir.path())).await;
+    let (expected, found) = (ClusterId(6), ClusterId(5));
+    assert!(
+        matches!(error, OpenError::OtherCluster { expected: e, found: f, .. } if (e, f) == (expected, found)),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -306,3 +306,69 @@ fn step<'a>(
     };
     Step { actions: [ActionRef { action, app: app.as_str() }] }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::event::EventId;
+    use model::task::{EndState, TaskState};
+    use model::{NodeId, TaskId};
+    use serde_json::Value;
+
+    #[test]
+    fn kinds_and_what_they_say() {
+        let app = AppId::parse("/prod/db").expect("an id");
+        let (id, version) = (DeploymentId(1), Timestamp(0));
+        let status = |status| EventKind::TaskStatus {
+            app: app.clone(),
+            task: TaskId::new(&app, 1, 2),
+            node: NodeId(1),
+            version,
+            status,
+            message: "why".to_owned(),
+            ports: vec![31_000],
+        };
+        let of = |app: &AppId| app.clone();
+        let check = |kind: EventKind, expected: &[(&str, &str, &str)]| {
+            let event = Event { id: EventId { index: 1, n: 0 }, at: Timestamp(1), kind };
+            let frames = frames(&event, &State::default(), PlanForm::Heavy);
+            let kinds: Vec<&str> = frames.iter().map(|frame| frame.kind).collect();
+            let wanted: Vec<&str> = expected.iter().map(|(kind, _, _)| *kind).collect();
+            assert_eq!(kinds, wanted, "{event:?}");
+            for (frame, (kind, pointer, value)) in frames.iter().zip(expected) {
+                let data: Value = serde_json::from_str(&frame.data).expect("JSON");
+                assert_eq!(data["eventType"], *kind);
+                assert_eq!(data["timestamp"], "1970-01-01T00:00:00.001Z");
+                assert_eq!(data.pointer(pointer).and_then(Value::as_str), Some(*value), "{}", frame.data);
+                assert!(!frame.data.contains('\n'), "one line: {}", frame.data);
+            }
+        };
+        check(EventKind::ClusterClaimed, &[]);
+        check(EventKind::NodeRegistered { node: NodeId(1), rebooted: true }, &[]);
+        check(EventKind::AppDeleted { app: of(&app) }, &[("app_terminated_event", "/appId", "/prod/db")]);
+        check(
+            status(TaskStatus::Live(TaskState::Running)),
+            &[
+                ("instance_changed_event", "/condition", "Running"),
+                ("status_update_event", "/taskStatus", "TASK_RUNNING"),
+            ],
+        );
+        check(
+            status(TaskStatus::Ended(EndState::Failed)),
+            &[("instance_changed_event", "/condition", "Failed"), ("status_update_event", "/message", "why")],
+        );
+        check(
+            EventKind::DeploymentStarted { deployment: id, app: of(&app), version },
+            &[("group_change_success", "/groupId", "/"), ("deployment_info", "/plan/target/id", "/")],
+        );
+        let action = "/plan/steps/0/actions/0/app";
+        check(
+            EventKind::DeploymentSucceeded { deployment: id, app: of(&app), version },
+            &[("deployment_step_success", action, "/prod/db"), ("deployment_success", action, "/prod/db")],
+        );
+        check(
+            EventKind::DeploymentCancelled { deployment: id, app: of(&app), version },
+            &[("deployment_failed", action, "/prod/db")],
+        );
+    }
+}

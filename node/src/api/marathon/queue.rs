@@ -100,7 +100,7 @@ pub async fn reset_delay(
     let not_queued = || ApiError::not_found(format!("Application {id} not found in tasks queue."));
     let app = app_id(id).ok_or_else(not_queued)?;
     let state = api.backend.read().await?;
-    if !state.app(&app).is_some_and(|app| missing(app) > 0) {
+    if state.app(&app).is_none_or(|app| missing(app) == 0) {
         return Err(not_queued());
     }
     api.propose(&caller, None, Command::ResetDelay { app }).await?;

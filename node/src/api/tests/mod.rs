@@ -2,6 +2,7 @@
 
 mod apps;
 mod auth;
+mod client;
 mod events;
 mod fake;
 mod own;

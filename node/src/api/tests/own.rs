@@ -1,4 +1,4 @@
-//! `/meseta/v1`, `/v2/info` and the other small ones; the client against a real listener.
+//! `/meseta/v1`, `/v2/info` and the other small ones.
 
 use super::*;
 use crate::api::meseta::{self, OPENAPI};
@@ -112,6 +112,25 @@ async fn the_description_is_complete() {
     }
     let open = server.ask_raw("GET /meseta/v1/openapi.json", "", &[]).await;
     assert_eq!((open.status.as_u16(), open.text.as_str()), (200, OPENAPI), "open to all");
+}
+
+/// The agent serves both from one router: neither may take the other's paths.
+#[tokio::test]
+async fn the_console_is_served_beside_the_api() {
+    let server = Server::unclaimed();
+    let both = super::super::router(server.node.clone()).merge(console::router(server.node.clone()));
+    let both = Server { router: both, node: server.node };
+    for (line, status) in [
+        ("GET /", 303),
+        ("GET /claim", 200),
+        ("GET /v2/apps", 403),
+        ("GET /ping", 200),
+        ("DELETE /ping", 405),
+        ("GET /meseta/v1/openapi.json", 200),
+    ] {
+        let answer = both.ask_raw(line, "", &[]).await;
+        assert_eq!(answer.status.as_u16(), status, "{line} {}", answer.text);
+    }
 }
 
 #[tokio::test]

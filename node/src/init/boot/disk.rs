@@ -46,7 +46,8 @@ pub fn find(mut modules: Option<&mut Modules>) -> Result<Disk, String> {
         if let Some((device, _)) = contents.iter().find(|(_, content)| *content == Content::Ours) {
             return Ok(Disk { device: device.clone(), is_new: false });
         }
-        let came = modules.as_mut().is_some_and(|modules| modules.wait(Duration::from_millis(DISKS_QUIET_MS)));
+        let came =
+            modules.as_mut().is_some_and(|modules| modules.wait(Duration::from_millis(DISKS_QUIET_MS)));
         if came {
             continue;
         }
@@ -69,8 +70,14 @@ impl Disk {
             format(&self.device)?;
         }
         let repaired = check(&self.device)?;
-        mount(Some(&self.device), MOUNT_POINT, Some("ext4"), MsFlags::MS_NOATIME | MsFlags::MS_NODEV, None::<&str>)
-            .map_err(|error| format!("{name} cannot be mounted: {error}"))?;
+        mount(
+            Some(&self.device),
+            MOUNT_POINT,
+            Some("ext4"),
+            MsFlags::MS_NOATIME | MsFlags::MS_NODEV,
+            None::<&str>,
+        )
+        .map_err(|error| format!("{name} cannot be mounted: {error}"))?;
         let how = match (self.is_new, repaired) {
             (true, _) => " was empty and has been formatted",
             (false, true) => " was repaired",
@@ -95,7 +102,8 @@ fn block_devices() -> Vec<PathBuf> {
 /// Whole virtio disks; only such are formatted without being asked.
 fn is_virtio(device: &Path) -> bool {
     let name = device.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.strip_prefix("vd").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_lowercase()) && !rest.is_empty())
+    name.strip_prefix("vd")
+        .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_lowercase()) && !rest.is_empty())
 }
 
 fn examine(device: &Path) -> io::Result<Content> {
@@ -186,9 +194,13 @@ mod tests {
 
     #[test]
     fn only_whole_virtio_disks_are_formatted() {
-        for (device, expected) in
-            [("/dev/vda", true), ("/dev/vdab", true), ("/dev/vda1", false), ("/dev/sda", false), ("/dev/vd", false)]
-        {
+        for (device, expected) in [
+            ("/dev/vda", true),
+            ("/dev/vdab", true),
+            ("/dev/vda1", false),
+            ("/dev/sda", false),
+            ("/dev/vd", false),
+        ] {
             assert_eq!(is_virtio(Path::new(device)), expected, "{device}");
         }
     }

@@ -31,8 +31,10 @@ struct Context<'a> {
 /// A step's note for the screen, empty if there is nothing to say.
 type Outcome = Result<String, String>;
 
+type Phase = fn(&mut Context<'_>) -> Outcome;
+
 /// In this order; each depends on those before it.
-const PHASES: [(&str, fn(&mut Context<'_>) -> Outcome); 5] = [
+const PHASES: [(&str, Phase); 5] = [
     ("kernel file systems", mount_kernel),
     ("kernel settings", |_| settings::apply()),
     ("drivers", load_drivers),
@@ -96,7 +98,8 @@ fn mount_state(context: &mut Context<'_>) -> Outcome {
     let outcome = match found {
         Ok(note) => Ok(note),
         Err(fault) => {
-            mounts::mount_memory(mount_point).map_err(|error| format!("{fault}; and no memory instead: {error}"))?;
+            mounts::mount_memory(mount_point)
+                .map_err(|error| format!("{fault}; and no memory instead: {error}"))?;
             Err(format!("{fault}. THE STATE IS IN MEMORY AND WILL BE LOST WITH THE NEXT BOOT"))
         }
     };

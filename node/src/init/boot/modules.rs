@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket,
+    sockopt,
 };
 
 use super::super::shell::Extra;
@@ -198,7 +199,8 @@ mod tests {
     #[test]
     fn the_tables_of_depmod() {
         let (name, files) =
-            parse_dependencies("kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko kernel/lib/crc16.ko").expect("a line");
+            parse_dependencies("kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko kernel/lib/crc16.ko")
+                .expect("a line");
         assert_eq!(name, "ext4");
         assert_eq!(files, ["kernel/fs/ext4/ext4.ko", "kernel/fs/jbd2/jbd2.ko", "kernel/lib/crc16.ko"]);
         let alias = parse_alias("alias virtio:d00000002v* virtio_blk").expect("a line");

@@ -30,7 +30,8 @@ pub fn apply() -> super::Outcome {
             result.err().map(|error| format!("{name}: {error}"))
         })
         .collect();
-    let mut note = |what: &str, result: Result<(), String>| faults.extend(result.err().map(|e| format!("{what}: {e}")));
+    let mut note =
+        |what: &str, result: Result<(), String>| faults.extend(result.err().map(|e| format!("{what}: {e}")));
     // Ctrl-Alt-Del comes to us as SIGINT instead of resetting the machine at once.
     note("Ctrl-Alt-Del", set_cad_enabled(false).map_err(|error| error.to_string()));
     let limit = setrlimit(Resource::RLIMIT_NOFILE, FILES_MAX, FILES_MAX);

@@ -22,10 +22,10 @@ use model::task::Exit;
 
 use super::protocol::{ExitRecord, FromInit, TaskProcess, ToInit};
 use crate::oci::control::Registration;
-pub use power::PowerKind;
 use power::Power;
-pub use role::RoleName;
+pub use power::PowerKind;
 use role::Role;
+pub use role::RoleName;
 use task::Task;
 
 /// CLOCK_BOOTTIME milliseconds.
@@ -40,17 +40,41 @@ const UNMATCHED_MS: Millis = 60_000;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    Message { from: ConnectionId, message: ToInit },
-    Closed { connection: ConnectionId },
+    Message {
+        from: ConnectionId,
+        message: ToInit,
+    },
+    Closed {
+        connection: ConnectionId,
+    },
     /// The helper of this task made a process, and waits.
-    Registered { task: TaskId, registration: Registration },
-    HelperEnded { task: TaskId, result: Result<(), String> },
-    /// A child that is neither role nor helper ended. `hint`: the task its cgroup names, if the kernel tells.
-    TaskEnded { pid: i32, hint: Option<TaskId>, exit: Exit },
+    Registered {
+        task: TaskId,
+        registration: Registration,
+    },
+    HelperEnded {
+        task: TaskId,
+        result: Result<(), String>,
+    },
+    /// A child that is neither role nor helper ended; with `start_time` its pid names it for ever.
+    TaskEnded {
+        pid: i32,
+        start_time: u64,
+        exit: Exit,
+    },
     /// Answer to [`Action::Clean`]: whether the cgroup is gone.
-    Cleaned { task: TaskId, done: bool },
-    RoleStarted { role: RoleName, pid: i32 },
-    RoleEnded { role: RoleName, how: String },
+    Cleaned {
+        task: TaskId,
+        done: bool,
+    },
+    RoleStarted {
+        role: RoleName,
+        pid: i32,
+    },
+    RoleEnded {
+        role: RoleName,
+        how: String,
+    },
     PowerRequested(PowerKind),
     /// Time passed; a deadline may be due.
     Tick,
@@ -58,26 +82,59 @@ pub enum Input {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    SpawnRole { role: RoleName },
-    SignalRole { role: RoleName, pid: i32, kill: bool },
+    SpawnRole {
+        role: RoleName,
+    },
+    SignalRole {
+        role: RoleName,
+        pid: i32,
+        kill: bool,
+    },
     RolesChanged,
-    SpawnHelper { task: TaskId, bundle: PathBuf },
-    KillHelper { task: TaskId },
+    SpawnHelper {
+        task: TaskId,
+        bundle: PathBuf,
+    },
+    KillHelper {
+        task: TaskId,
+    },
     /// Let the registered helper go on.
-    Acknowledge { task: TaskId },
+    Acknowledge {
+        task: TaskId,
+    },
     /// Give the task's output to the logger.
-    HandOver { task: TaskId, registration: Registration },
+    HandOver {
+        task: TaskId,
+        registration: Registration,
+    },
     /// SIGTERM to the task.
-    Terminate { task: TaskId, pid: i32 },
-    KillCgroup { task: TaskId },
+    Terminate {
+        task: TaskId,
+        pid: i32,
+    },
+    KillCgroup {
+        task: TaskId,
+    },
     /// Kill what is in the task's cgroup and remove it; answered by [`Input::Cleaned`].
-    Clean { task: TaskId },
+    Clean {
+        task: TaskId,
+    },
     /// Remove libcontainer's state, and the bundle too if `bundle`.
-    RemoveFiles { task: TaskId, bundle: bool },
+    RemoveFiles {
+        task: TaskId,
+        bundle: bool,
+    },
     Journal(Record),
-    Send { to: ConnectionId, message: FromInit },
+    Send {
+        to: ConnectionId,
+        message: FromInit,
+    },
     /// Answer a new agent with all there is.
-    SendWorld { to: ConnectionId, tasks: Vec<TaskProcess>, exits: Vec<ExitRecord> },
+    SendWorld {
+        to: ConnectionId,
+        tasks: Vec<TaskProcess>,
+        exits: Vec<ExitRecord>,
+    },
     /// Everything is down.
     Finish(PowerKind),
 }
@@ -86,17 +143,22 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
-    Started { task: TaskId, pid: i32 },
+    Started {
+        task: TaskId,
+        pid: i32,
+    },
     Exited(ExitRecord),
     /// Acknowledged, or failed before it ran: nothing more to say of it.
-    Forgotten { task: TaskId },
+    Forgotten {
+        task: TaskId,
+    },
 }
 
 pub struct Machine {
     tasks: BTreeMap<TaskId, Task>,
     roles: Vec<Role>,
     agent: Option<ConnectionId>,
-    unmatched: VecDeque<(Millis, i32, Exit)>,
+    unmatched: VecDeque<(Millis, (i32, u64), Exit)>,
     power: Power,
 }
 
@@ -138,10 +200,12 @@ impl Machine {
                 }
             }
             Input::Registered { task, registration } => {
-                self.registered(now, &task, registration, &mut actions);
+                self.registered(&task, registration, &mut actions);
             }
             Input::HelperEnded { task, result } => self.helper_ended(now, &task, result, &mut actions),
-            Input::TaskEnded { pid, hint, exit } => self.task_ended(now, pid, hint, exit, &mut actions),
+            Input::TaskEnded { pid, start_time, exit } => {
+                self.task_ended(now, (pid, start_time), exit, &mut actions);
+            }
             Input::Cleaned { task, done } => self.cleaned(now, &task, done, &mut actions),
             Input::RoleStarted { role, pid } => self.role_started(now, role, pid, &mut actions),
             Input::RoleEnded { role, how } => self.role_ended(now, role, how, &mut actions),

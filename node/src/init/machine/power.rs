@@ -19,10 +19,19 @@ const ROLE_GRACE_MS: u64 = 5_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Power {
     Up,
-    StoppingTasks { kind: PowerKind, until: Millis },
+    StoppingTasks {
+        kind: PowerKind,
+        until: Millis,
+    },
     /// All roles but the logger.
-    StoppingRoles { kind: PowerKind, until: Millis },
-    StoppingLogger { kind: PowerKind, until: Millis },
+    StoppingRoles {
+        kind: PowerKind,
+        until: Millis,
+    },
+    StoppingLogger {
+        kind: PowerKind,
+        until: Millis,
+    },
     Finished,
 }
 

@@ -33,10 +33,17 @@ pub(super) struct Role {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Waiting { until: Millis },
+    Waiting {
+        until: Millis,
+    },
     /// The spawn was asked for, the answer is not there yet.
-    Starting { since: Millis },
-    Up { pid: i32, since: Millis },
+    Starting {
+        since: Millis,
+    },
+    Up {
+        pid: i32,
+        since: Millis,
+    },
     /// Not to be started again: the node goes down.
     Down,
 }

@@ -6,9 +6,7 @@ use model::TaskId;
 use model::task::Exit;
 
 use super::super::protocol::{ExitRecord, FromInit, TaskProcess};
-use super::{
-    Action, ConnectionId, Machine, Millis, Record, TASKS_MAX, UNMATCHED_MAX,
-};
+use super::{Action, ConnectionId, Machine, Millis, Record, TASKS_MAX, UNMATCHED_MAX};
 use crate::oci::control::Registration;
 
 /// A helper that takes longer hangs.
@@ -29,12 +27,23 @@ pub(super) struct Task {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Phase {
-    Clearing { bundle: PathBuf, again: Again },
+    Clearing {
+        bundle: PathBuf,
+        again: Again,
+    },
     /// `exit`: the new process ended before its helper did.
-    Creating { until: Millis, exit: Option<ExitRecord> },
+    Creating {
+        until: Millis,
+        exit: Option<ExitRecord>,
+    },
     /// `killed_at`: when its cgroup was last killed.
-    Running { killed_at: Option<Millis> },
-    Cleaning { after: After, again: Again },
+    Running {
+        killed_at: Option<Millis>,
+    },
+    Cleaning {
+        after: After,
+        again: Again,
+    },
     Ended(ExitRecord),
 }
 
@@ -106,7 +115,9 @@ impl Task {
         let process = TaskProcess { task: id.clone(), pid: self.pid(), stopping: self.kill_at.is_some() };
         match &self.phase {
             Phase::Running { .. } | Phase::Cleaning { after: After::Exit(_), .. } => Some(process),
-            Phase::Clearing { .. } | Phase::Creating { .. } | Phase::Cleaning { .. } | Phase::Ended(_) => None,
+            Phase::Clearing { .. } | Phase::Creating { .. } | Phase::Cleaning { .. } | Phase::Ended(_) => {
+                None
+            }
         }
     }
 
@@ -129,7 +140,7 @@ impl Task {
     }
 
     pub fn tick(&mut self, now: Millis, id: &TaskId, actions: &mut Vec<Action>) {
-        if !self.next_deadline().is_some_and(|due| due <= now) {
+        if self.next_deadline().is_none_or(|due| due > now) {
             return;
         }
         match &mut self.phase {
@@ -154,7 +165,13 @@ impl Task {
 }
 
 impl Machine {
-    pub(super) fn create(&mut self, from: ConnectionId, id: TaskId, bundle: PathBuf, actions: &mut Vec<Action>) {
+    pub(super) fn create(
+        &mut self,
+        from: ConnectionId,
+        id: TaskId,
+        bundle: PathBuf,
+        actions: &mut Vec<Action>,
+    ) {
         let refuse = |message: &str| {
             let message = FromInit::CreateFailed { task: id.clone(), message: message.to_owned() };
             Action::Send { to: from, message }
@@ -218,23 +235,20 @@ impl Machine {
         self.tell_agent(FromInit::CreateFailed { task: id.clone(), message }, actions);
     }
 
-    pub(super) fn registered(
-        &mut self,
-        now: Millis,
-        id: &TaskId,
-        registration: Registration,
-        actions: &mut Vec<Action>,
-    ) {
-        let unmatched = self.unmatched.iter().position(|(_, pid, _)| *pid == registration.pid);
+    pub(super) fn registered(&mut self, id: &TaskId, registration: Registration, actions: &mut Vec<Action>) {
+        let process = (registration.pid, registration.start_time);
+        let unmatched = self.unmatched.iter().position(|(_, ended, _)| *ended == process);
         let wanted = self.power.is_up();
         match self.tasks.get_mut(id) {
             Some(task) if wanted && task.kill_at.is_none() && task.registration.is_none() => {
                 let Phase::Creating { exit, .. } = &mut task.phase else { return };
-                if let Some((at, _, early)) = unmatched.and_then(|i| self.unmatched.remove(i)) {
-                    *exit = Some(ExitRecord { task: id.clone(), exit: early, at_boottime_ms: at.min(now) });
-                }
                 task.registration = Some(registration);
                 actions.push(Action::Journal(Record::Started { task: id.clone(), pid: registration.pid }));
+                if let Some((at, _, early)) = unmatched.and_then(|i| self.unmatched.remove(i)) {
+                    let record = ExitRecord { task: id.clone(), exit: early, at_boottime_ms: at };
+                    actions.push(Action::Journal(Record::Exited(record.clone())));
+                    *exit = Some(record);
+                }
                 actions.push(Action::HandOver { task: id.clone(), registration });
                 actions.push(Action::Acknowledge { task: id.clone() });
             }
@@ -281,13 +295,12 @@ impl Machine {
     pub(super) fn task_ended(
         &mut self,
         now: Millis,
-        pid: i32,
-        hint: Option<TaskId>,
+        process: (i32, u64),
         exit: Exit,
         actions: &mut Vec<Action>,
     ) {
-        let Some(id) = self.task_of(pid).cloned().or(hint).filter(|id| self.expects_exit(id)) else {
-            self.unmatched.push_back((now, pid, exit));
+        let Some(id) = self.task_of(process.0).cloned() else {
+            self.unmatched.push_back((now, process, exit));
             if self.unmatched.len() > UNMATCHED_MAX {
                 self.unmatched.pop_front();
             }
@@ -300,10 +313,6 @@ impl Machine {
             Phase::Creating { exit, .. } => *exit = Some(record),
             _ => self.over(&id, record, actions),
         }
-    }
-
-    fn expects_exit(&self, id: &TaskId) -> bool {
-        self.tasks.get(id).is_some_and(|task| task.live_pid().is_some())
     }
 
     /// The process of a started task is over; what it left behind in its cgroup is killed.

@@ -156,8 +156,12 @@ impl Simulation {
     }
 
     fn kill_all(&mut self, task: &TaskId) {
-        let alive: Vec<i32> =
-            self.processes.iter().filter(|(_, (owner, live))| owner == task && *live).map(|(pid, _)| *pid).collect();
+        let alive: Vec<i32> = self
+            .processes
+            .iter()
+            .filter(|(_, (owner, live))| owner == task && *live)
+            .map(|(pid, _)| *pid)
+            .collect();
         alive.into_iter().for_each(|pid| self.process_ends(pid, Exit::Signal(9)));
     }
 

@@ -17,9 +17,8 @@ pub fn load() -> io::Result<()> {
     let length = u16::try_from(program.len()).map_err(io::Error::other)?;
     let filter = SockFprog { length, filter: program.as_ptr() };
     // SAFETY: `filter` and the instructions it points to live across the call; the kernel copies them.
-    let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

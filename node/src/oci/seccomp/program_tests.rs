@@ -31,14 +31,16 @@ fn verdict(program: &[Instruction], architecture: u32, number: u32, argument: u3
 fn every_number_of_both_architectures_has_the_verdict_of_the_table() {
     let program = build();
     assert!(program.len() < 4096, "the kernel's limit; is {}", program.len());
-    for (architecture, special) in [(ARCHITECTURE_X86_64, SPECIAL_X86_64), (ARCHITECTURE_I386, SPECIAL_I386)] {
+    for (architecture, special) in [(ARCHITECTURE_X86_64, SPECIAL_X86_64), (ARCHITECTURE_I386, SPECIAL_I386)]
+    {
         for number in 0..1000 {
             let by_arguments =
                 [special.clone, special.clone3, special.socket, special.personality].contains(&number);
             if by_arguments {
                 continue;
             }
-            let column = |row: &(&str, i32, i32)| if architecture == ARCHITECTURE_X86_64 { row.1 } else { row.2 };
+            let column =
+                |row: &(&str, i32, i32)| if architecture == ARCHITECTURE_X86_64 { row.1 } else { row.2 };
             let listed = ALLOWED.iter().any(|row| column(row) == number as i32);
             let expected = if listed { ALLOW } else { errno(libc::EPERM) };
             assert_eq!(verdict(&program, architecture, number, 0), expected, "{architecture:#x} {number}");
@@ -49,9 +51,8 @@ fn every_number_of_both_architectures_has_the_verdict_of_the_table() {
 #[test]
 fn calls_decided_by_their_arguments() {
     let program = build();
-    let x86_64 = |number: libc::c_long, argument| {
-        verdict(&program, ARCHITECTURE_X86_64, number as u32, argument)
-    };
+    let x86_64 =
+        |number: libc::c_long, argument| verdict(&program, ARCHITECTURE_X86_64, number as u32, argument);
     let eperm = errno(libc::EPERM);
     assert_eq!(x86_64(libc::SYS_clone, libc::CLONE_VM as u32), ALLOW);
     assert_eq!(x86_64(libc::SYS_clone, libc::CLONE_NEWUSER as u32), eperm);
@@ -78,7 +79,9 @@ fn names_and_numbers_agree_with_the_c_library() {
     ] {
         assert_eq!(number(name), Some(expected), "{name}");
     }
-    for never in ["mount", "unshare", "setns", "bpf", "keyctl", "add_key", "kexec_load", "reboot", "io_uring_setup"] {
+    for never in
+        ["mount", "unshare", "setns", "bpf", "keyctl", "add_key", "kexec_load", "reboot", "io_uring_setup"]
+    {
         assert_eq!(number(never), None, "{never}");
     }
 }

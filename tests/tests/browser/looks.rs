@@ -1,0 +1,111 @@
+//! Every page by daylight, at night and on a phone: nothing sticks out, every word can be read. The pictures are left
+//! in the folder that `MESETA_SCREENSHOTS` names.
+
+use std::path::PathBuf;
+
+use tests::browser::{Browser, Scripts};
+use tests::node::Node;
+
+use crate::person::{HELLO, TICKER, create, logged_in};
+
+const LOOKS: [(&str, u32, u32, bool); 4] = [
+    ("light", 1280, 860, false),
+    ("dark", 1280, 860, true),
+    ("phone", 390, 844, false),
+    ("phone-dark", 390, 844, true),
+];
+
+/// WCAG 2.2 AA, 1.4.3, for text of normal size.
+const CONTRAST_MIN: f64 = 4.5;
+
+/// Lowest contrast of any text on the page, with the text: straight from the definition in WCAG 2.2.
+const LOWEST_CONTRAST: &str = r#"
+const parse = (color) => {
+  const [r, g, b, a = 1] = color.match(/[\d.]+/g).map(Number);
+  return { r, g, b, a };
+};
+const over = (top, below) => {
+  const mix = (t, b) => t * top.a + b * (1 - top.a);
+  return { r: mix(top.r, below.r), g: mix(top.g, below.g), b: mix(top.b, below.b), a: 1 };
+};
+const luminance = ({ r, g, b }) => {
+  const part = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+};
+const ground = (element) => {
+  const color = parse(getComputedStyle(element).backgroundColor);
+  if (color.a === 1) return color;
+  return over(color, element.parentElement ? ground(element.parentElement) : { r: 255, g: 255, b: 255, a: 1 });
+};
+let lowest = [21, ""];
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (texts.nextNode()) {
+  const element = texts.currentNode.parentElement;
+  if (!texts.currentNode.data.trim() || !element.checkVisibility() || element.closest(".hidden, .skip, noscript")) continue;
+  const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(ground(element))];
+  const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (contrast < lowest[0]) lowest = [contrast, texts.currentNode.data.trim()];
+}
+return lowest;
+"#;
+
+/// Fields and buttons without a name for those who cannot see them.
+const NAMELESS: &str = r#"
+return [...document.querySelectorAll("input:not([type=hidden]), textarea, button, a")]
+  .filter((e) => e.checkVisibility())
+  .filter((e) => !(e.labels?.length || e.getAttribute("aria-label") || e.textContent.trim()))
+  .map((e) => e.outerHTML);
+"#;
+
+fn folder() -> PathBuf {
+    let folder = std::env::var_os("MESETA_SCREENSHOTS").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| std::env::temp_dir().join("meseta-screenshots"));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn inspect(browser: &Browser, name: &str, path: &str) {
+    for (look, width, height, dark) in LOOKS {
+        browser.look(width, height, dark);
+        browser.open(path);
+        browser.screenshot(&folder().join(format!("{name}-{look}.png")));
+        let overflow = browser.run("return document.documentElement.scrollWidth - innerWidth");
+        assert!(overflow.as_i64().unwrap() <= 0, "{name} in {look} is {overflow} pixels too wide");
+        let lowest = browser.run(LOWEST_CONTRAST);
+        assert!(lowest[0].as_f64().unwrap() >= CONTRAST_MIN, "{name} in {look}: contrast {lowest}");
+        let nameless = browser.run(NAMELESS);
+        assert_eq!(nameless.as_array().map(Vec::len), Some(0), "{name} in {look}: {nameless}");
+    }
+}
+
+#[test]
+fn every_page_in_every_light() {
+    let node = Node::start();
+    let browser = logged_in(&node, Scripts::Allowed);
+    inspect(&browser, "empty", "/apps");
+    create(&browser, TICKER);
+    browser.wait_for_text("#running", "Running");
+    let task = browser.run("return document.querySelector('#running tbody th a').getAttribute('href')");
+    create(&browser, r#"{"id":"/tools/broken","cmd":"exit 3","cpus":0.1,"mem":16,"flavour":"blue"}"#);
+    browser.wait_for_text("#ended", "Failed with exit code 3");
+    create(&browser, r#"{"id":"/too/large","cmd":"true","cpus":0.1,"mem":100000000}"#);
+    create(&browser, HELLO);
+    browser.wait_for_text("#ended", "Ended by itself");
+    for (name, path) in [
+        ("list", "/apps"),
+        ("app", "/apps/hello2"),
+        ("failing", "/apps/tools/broken"),
+        ("waiting", "/apps/too/large"),
+        ("task", task.as_str().unwrap()),
+        ("create", "/new"),
+        ("destroy", "/apps/hello2?confirm=destroy"),
+        ("node", "/node"),
+        ("reboot", "/node?confirm=reboot"),
+        ("missing", "/nowhere"),
+    ] {
+        inspect(&browser, name, path);
+    }
+    browser.click(".who button");
+    browser.wait_for_path("/login");
+    inspect(&browser, "login", "/login");
+}

@@ -1,0 +1,9 @@
+//! The console as a person meets it: a real node, a real browser, the article's first app from claim to live output.
+
+#![allow(clippy::unwrap_used, reason = "all of it is tests; clippy only knows functions marked #[test]")]
+
+mod first_app;
+mod live;
+mod looks;
+mod mistakes;
+mod person;

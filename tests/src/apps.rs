@@ -58,6 +58,15 @@ impl Node {
         }
     }
 
+    /// Waits until no deployment of the app runs any more: until then it is locked against changes.
+    #[track_caller]
+    pub fn wait_settled(&self, id: &str) {
+        self.wait_for(&format!("the deployments of {id} are done"), || {
+            let app = self.app(id)?;
+            if app["deployments"] == serde_json::json!([]) { Ok(()) } else { Err(format!("{app:#}")) }
+        });
+    }
+
     /// Waits until the app's last ended task is another one than `before`, and returns `lastTaskFailure`.
     #[track_caller]
     pub fn wait_failure(&self, id: &str, before: &str) -> Value {

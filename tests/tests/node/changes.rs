@@ -19,10 +19,14 @@ fn scaling_up_and_down_keeps_the_tasks_that_stay() {
     node.post_app(&sleeper("scaled", 1));
     let first = node.wait_running("scaled", 1).remove(0);
 
+    node.wait_settled("scaled");
+
     let answer = node.http.put("/v2/apps/scaled", r#"{"instances": 4}"#).unwrap().expect(200);
     assert!(!answer.header("Marathon-Deployment-Id").is_empty(), "{:?}", answer.headers);
     let four = node.wait_running("scaled", 4);
     assert!(four.contains(&first), "{first} was replaced by {four:?}");
+
+    node.wait_settled("scaled");
 
     node.http.put("/v2/apps/scaled", r#"{"instances": 2}"#).unwrap().expect(200);
     let two: BTreeSet<String> = node.wait_running("scaled", 2).into_iter().collect();
@@ -31,6 +35,8 @@ fn scaling_up_and_down_keeps_the_tasks_that_stay() {
         2 => Ok(()),
         other => Err(format!("{other} processes in the tasks' cgroups")),
     });
+
+    node.wait_settled("scaled");
 
     node.http.put("/v2/apps/scaled", r#"{"instances": 0}"#).unwrap().expect(200);
     node.wait_running("scaled", 0);
@@ -43,6 +49,8 @@ fn an_equal_definition_changes_nothing() {
     node.post_app(&sleeper("same", 1));
     let task = node.wait_running("same", 1);
     let (before, pid) = (version(&node, "same"), node.task_pid(&task[0]));
+
+    node.wait_settled("same");
 
     node.http.put("/v2/apps/same", sleeper("same", 1).to_string()).unwrap().expect(200);
     assert_eq!(version(&node, "same"), before);
@@ -60,6 +68,7 @@ fn a_new_definition_and_a_restart_replace_the_tasks() {
     let old_version = version(&node, "rolling");
 
     let new = json!({ "cmd": "echo renewed; sleep 1000" });
+    node.wait_settled("rolling");
     node.http.put("/v2/apps/rolling", new.to_string()).unwrap().expect(200);
     let all_new = |before: &BTreeSet<String>| {
         node.wait_for("all tasks are new ones", || {
@@ -83,6 +92,8 @@ fn a_new_definition_and_a_restart_replace_the_tasks() {
         node.http.get(&format!("/v2/apps/rolling/versions/{old_version}")).unwrap().expect(200).json();
     assert_eq!(stored["cmd"], "sleep 1000", "{stored:#}");
 
+    node.wait_settled("rolling");
+
     node.http.post("/v2/apps/rolling/restart", "").unwrap().expect(200);
     all_new(&second);
 }
@@ -98,6 +109,8 @@ fn a_task_that_ignores_sigterm_is_killed_after_its_grace() {
     node.wait_output(&task, "stdout", |text| text == "ready\n");
     let pid = node.task_pid(&task).expect("a process");
 
+    node.wait_settled("deaf");
+
     node.http.put("/v2/apps/deaf", r#"{"instances": 0}"#).unwrap().expect(200);
     // SIGTERM came first and was ignored; what ended the task was SIGKILL.
     node.wait_output(&task, "stdout", |text| text == "ready\nheard\n");
@@ -107,6 +120,7 @@ fn a_task_that_ignores_sigterm_is_killed_after_its_grace() {
         Ok(_) => Err(format!("pid {pid} is there")),
     });
     // An ordered end is no failure: nothing is held back afterwards.
+    node.wait_settled("deaf");
     node.http.put("/v2/apps/deaf", r#"{"instances": 1}"#).unwrap().expect(200);
     node.wait_running("deaf", 1);
 }

@@ -11,7 +11,7 @@ fn more_than_a_mebibyte_arrives_whole() {
     let node = Node::start();
     node.post_app(&json!({
         "id": "lengthy", "cpus": 0.5, "mem": 16,
-        "cmd": format!("seq -f 'line %.0f of a long output' 1 {LINES}; echo end; sleep 1000"),
+        "cmd": format!("seq 1 {LINES} | sed 's/.*/line & of a long output/'; echo end; sleep 1000"),
     }));
     let task = node.wait_running("lengthy", 1).remove(0);
     let text = node.wait_output(&task, "stdout", |text| text.ends_with("end\n"));

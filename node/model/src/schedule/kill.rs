@@ -59,11 +59,12 @@ fn group_of<'a>(state: &'a State, app: &'a App) -> impl Fn(&Task) -> Option<Stri
 }
 
 /// Ascending: who goes first. The id settles ties, so that every server would choose alike.
-fn order(app: &App, task: &Task) -> (TaskState, Timestamp, Reverse<Timestamp>, TaskId) {
+/// A task that its node stops already goes before all: it serves nobody, though its state comes after running.
+fn order(app: &App, task: &Task) -> (bool, TaskState, Timestamp, Reverse<Timestamp>, TaskId) {
     let since = task.started_at.unwrap_or(task.staged_at);
     let (oldest, youngest) = match app.spec.kill_selection {
         KillSelection::OldestFirst => (since, Timestamp::default()),
         KillSelection::YoungestFirst => (Timestamp::default(), since),
     };
-    (task.state, oldest, Reverse(youngest), task.id.clone())
+    (task.state != TaskState::Killing, task.state, oldest, Reverse(youngest), task.id.clone())
 }

@@ -30,6 +30,8 @@ pub struct Next {
     pub kill_old_other: u32,
     /// Current tasks beyond the wanted instances.
     pub kill_surplus: u32,
+    /// How many of those may be running ones, after the old ones went; there are always enough others.
+    pub kill_surplus_running: u32,
     pub start: u32,
 }
 
@@ -70,10 +72,14 @@ fn next_of(upgrade: &UpgradeStrategy, c: &Counts) -> Next {
     let minimum = minimum_running(c.target, upgrade.minimum_health);
     // Only an outdated task in the way lets an app exceed its instances.
     let capacity = if old > 0 { capacity(c.target, minimum, upgrade) } else { c.target };
+    let kill_surplus = new.saturating_sub(c.target);
+    let to_spare = (c.old_running + c.new_running).saturating_sub(minimum);
+    let kill_old_running = to_spare.min(c.old_running);
     Next {
-        kill_old_running: (c.old_running + c.new_running).saturating_sub(minimum).min(c.old_running),
+        kill_old_running,
         kill_old_other: c.old_other,
-        kill_surplus: new.saturating_sub(c.target),
+        kill_surplus,
+        kill_surplus_running: kill_surplus.min(to_spare - kill_old_running),
         start: c.target.saturating_sub(new).min(capacity.saturating_sub(alive)),
     }
 }
@@ -119,6 +125,21 @@ mod tests {
         check(100, 100, [5, 0, 0, 2, 1, 0, 2], [0, 0, 0, 0]);
         check(100, 100, [2, 0, 0, 4, 1, 0, 0], [0, 0, 3, 0]);
         check(100, 100, [0, 0, 0, 3, 0, 0, 0], [0, 0, 3, 0]);
+    }
+
+    #[test]
+    fn running_tasks_go_last_when_scaling_down() {
+        let spare = |counts: Counts| {
+            let whole = UpgradeStrategy { minimum_health: Millionths::ONE, maximum_over: Millionths::ONE };
+            let next = next_of(&whole, &counts);
+            (next.kill_surplus, next.kill_surplus_running)
+        };
+        let none = Counts::default();
+        assert_eq!(spare(Counts { target: 1, new_running: 1, new_other: 3, ..none }), (3, 0));
+        assert_eq!(spare(Counts { target: 1, new_running: 3, new_other: 1, ..none }), (3, 2));
+        assert_eq!(spare(Counts { target: 0, new_running: 2, ..none }), (2, 2));
+        assert_eq!(spare(Counts { target: 2, old_running: 1, new_running: 3, ..none }), (1, 1));
+        assert_eq!(spare(Counts { target: 2, old_running: 4, new_running: 1, new_other: 3, ..none }), (2, 0));
     }
 
     #[test]

@@ -303,7 +303,7 @@ fn over_the_wire(envelope: &Envelope) -> Envelope {
 }
 
 proptest! {
-    #![proptest_config(config(192))]
+    #![proptest_config(config(384))]
 
     /// Invariants hold after each command, a rejected one changes nothing, and a replay of the log — from the
     /// beginning, or from a snapshot in the middle — leads to the same state.

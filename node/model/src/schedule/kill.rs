@@ -24,9 +24,10 @@ pub(super) fn outdated(app: &App, next: &Next) -> Vec<TaskId> {
     others.into_iter().chain(allowed).map(|task| task.id.clone()).collect()
 }
 
-/// `count` of the current tasks: those whose going best evens out GROUP_BY, then those not running yet, then by age.
-pub(super) fn surplus(state: &State, app: &App, count: u32) -> Vec<TaskId> {
-    if count == 0 {
+/// Current tasks beyond the wanted instances: those whose going best evens out GROUP_BY, then those not running yet,
+/// then by age. Of running ones no more than `next` allows, however uneven that leaves the groups.
+pub(super) fn surplus(state: &State, app: &App, next: &Next) -> Vec<TaskId> {
+    if next.kill_surplus == 0 {
         return Vec::new();
     }
     let mut left: Vec<&Arc<Task>> =
@@ -34,7 +35,11 @@ pub(super) fn surplus(state: &State, app: &App, count: u32) -> Vec<TaskId> {
     left.sort_by_key(|task| order(app, task));
     let group = group_of(state, app);
     let mut victims = Vec::new();
-    for _ in 0..(count as usize).min(left.len()) {
+    let mut spare = next.kill_surplus_running;
+    for _ in 0..next.kill_surplus {
+        if spare == 0 {
+            left.retain(|task| task.state != TaskState::Running);
+        }
         let mut sizes: BTreeMap<Option<String>, usize> = BTreeMap::new();
         for task in &left {
             *sizes.entry(group(task)).or_default() += 1;
@@ -44,7 +49,9 @@ pub(super) fn surplus(state: &State, app: &App, count: u32) -> Vec<TaskId> {
         let Some(at) = left.iter().position(|task| sizes.get(&group(task)).copied() == largest) else {
             break;
         };
-        victims.push(left.remove(at).id.clone());
+        let victim = left.remove(at);
+        spare -= u32::from(victim.state == TaskState::Running);
+        victims.push(victim.id.clone());
     }
     victims
 }
@@ -59,11 +66,12 @@ fn group_of<'a>(state: &'a State, app: &'a App) -> impl Fn(&Task) -> Option<Stri
 }
 
 /// Ascending: who goes first. The id settles ties, so that every server would choose alike.
-fn order(app: &App, task: &Task) -> (TaskState, Timestamp, Reverse<Timestamp>, TaskId) {
+/// A task that its node stops already goes before all: it serves nobody, though its state comes after running.
+fn order(app: &App, task: &Task) -> (bool, TaskState, Timestamp, Reverse<Timestamp>, TaskId) {
     let since = task.started_at.unwrap_or(task.staged_at);
     let (oldest, youngest) = match app.spec.kill_selection {
         KillSelection::OldestFirst => (since, Timestamp::default()),
         KillSelection::YoungestFirst => (Timestamp::default(), since),
     };
-    (task.state, oldest, Reverse(youngest), task.id.clone())
+    (task.state != TaskState::Killing, task.state, oldest, Reverse(youngest), task.id.clone())
 }

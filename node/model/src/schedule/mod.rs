@@ -78,7 +78,7 @@ impl Planner<'_> {
             self.plan.actions.extend(tasks.into_iter().map(|task| Action::Kill { task, reason }));
         };
         kill(kill::outdated(app, &next), KillReason::Replaced);
-        kill(kill::surplus(self.state, app, next.kill_surplus), KillReason::ScaledDown);
+        kill(kill::surplus(self.state, app, &next), KillReason::ScaledDown);
         let waiting = self.launch(id, app, next.start);
         if waiting != app.waiting {
             self.plan.actions.push(Action::Waiting { app: id.clone(), reason: waiting });

@@ -87,9 +87,11 @@ impl State {
         let gone = || format!("task {task}");
         let (app, live) = self.task(task).ok_or_else(gone)?;
         let next = deploy::next(app);
+        let allowed =
+            if live.state == TaskState::Running { next.kill_surplus_running } else { next.kill_surplus };
         let is_right = live.is_wanted()
             && match reason {
-                KillReason::ScaledDown => app.is_current(live.version) && next.kill_surplus > 0,
+                KillReason::ScaledDown => app.is_current(live.version) && allowed > 0,
                 KillReason::Replaced if live.state == TaskState::Running => {
                     !app.is_current(live.version) && next.kill_old_running > 0
                 }

@@ -199,3 +199,18 @@ fn a_restart_of_nothing_and_a_scaling_to_nothing_finish() {
     assert_eq!(lab.lead().actions, [Action::FinishDeployment { deployment }]);
     assert!(lab.state.deployments.is_empty());
 }
+
+#[test]
+fn scaling_down_takes_one_that_its_node_stops_already() {
+    for stopping in [0, 1] {
+        let mut lab = Lab::with_app(2);
+        lab.settle();
+        let ids: Vec<TaskId> = lab.tasks().into_iter().map(|task| task.id).collect();
+        lab.report(&ids[stopping], crate::task::TaskChange::Killing);
+        lab.put(AppSpec { instances: 1, ..testing::spec("/a") });
+        lab.lead();
+        let sentenced: Vec<TaskId> =
+            lab.tasks().into_iter().filter(|task| !task.is_wanted()).map(|task| task.id).collect();
+        assert_eq!(sentenced, [ids[stopping].clone()]);
+    }
+}

@@ -9,22 +9,29 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
+
+/// What `build.rs` laid out, within the program.
+#[derive(RustEmbed)]
+#[folder = "$OUT_DIR/assets"]
+struct Embedded;
 
 pub struct Asset {
     url: String,
     content_type: &'static str,
-    plain: &'static [u8],
+    plain: Bytes,
     gzip: Bytes,
 }
 
 impl Asset {
-    fn new(extension: &str, content_type: &'static str, plain: &'static [u8]) -> Self {
-        let hash = crate::session::hex(&Sha256::digest(plain)[..8]);
+    fn new(name: &str, extension: &str, content_type: &'static str) -> Self {
+        let plain = Embedded::get(name).expect("build.rs lays it out").data;
+        let hash = crate::session::hex(&Sha256::digest(&plain)[..8]);
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-        gzip.write_all(plain).expect("a Vec takes every write");
+        gzip.write_all(&plain).expect("a Vec takes every write");
         let gzip = gzip.finish().expect("a Vec takes every write").into();
-        Self { url: format!("/assets/{hash}.{extension}"), content_type, plain, gzip }
+        Self { url: format!("/assets/{hash}.{extension}"), content_type, plain: Bytes::from(plain.into_owned()), gzip }
     }
 
     pub fn url(&self) -> &str {
@@ -33,11 +40,9 @@ impl Asset {
 }
 
 static CSS: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("css", "text/css; charset=utf-8", include_bytes!("../assets/console.css")));
-static JS: LazyLock<Asset> = LazyLock::new(|| {
-    let joined = include_bytes!(concat!(env!("OUT_DIR"), "/console.js"));
-    Asset::new("js", "text/javascript; charset=utf-8", joined)
-});
+    LazyLock::new(|| Asset::new("console.css", "css", "text/css; charset=utf-8"));
+static JS: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("console.js", "js", "text/javascript; charset=utf-8"));
 
 pub fn css() -> &'static Asset {
     &CSS
@@ -60,5 +65,5 @@ pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     if accepted.split(',').any(|coding| coding.trim().split(';').next() == Some("gzip")) {
         return (lasting, [(header::CONTENT_ENCODING, "gzip")], asset.gzip.clone()).into_response();
     }
-    (lasting, asset.plain).into_response()
+    (lasting, asset.plain.clone()).into_response()
 }

@@ -63,7 +63,9 @@ impl Cgroups {
     /// nobody could hear, and the default, which is to end, is what happens.
     pub fn terminate(&self, task: &TaskId, pid: i32) {
         // The caller is its parent and has not reaped it: the number is still its own. ESRCH: it just ended.
-        let tell = |pid: i32, signal| drop(kill(Pid::from_raw(pid), signal));
+        let tell = |pid: i32, signal| {
+            let _ = kill(Pid::from_raw(pid), signal);
+        };
         if proc::disposition(pid, libc::SIGTERM) != Disposition::Default {
             return tell(pid, Signal::SIGTERM);
         }

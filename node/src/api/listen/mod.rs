@@ -60,8 +60,7 @@ impl Listeners {
         Ok(Self { http, https, tls, https_public: ports.https_public })
     }
 
-    /// The addresses really bound, plain first; for tests, which ask for port 0.
-    #[cfg(test)]
+    /// The addresses really bound, plain first; for callers that asked for port 0.
     pub fn local_addrs(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.http.local_addr()?, self.https.local_addr()?))
     }

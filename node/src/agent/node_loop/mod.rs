@@ -9,6 +9,7 @@ mod report;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::Cluster;
 use model::desired::{self, Observed, Phase, Step};
@@ -22,6 +23,8 @@ use crate::init::protocol::ToInit;
 
 /// Containers being created at once per processor: more only make each wait longer.
 const CREATES_PER_CPU: usize = 2;
+
+const READ_RETRY: Duration = Duration::from_millis(250);
 
 pub async fn run(
     cluster: Cluster,
@@ -42,6 +45,11 @@ pub async fn run(
         creates_max: CREATES_PER_CPU * processors,
         reports: JoinSet::new(),
     };
+    // A state still being replayed does not know the tasks that live here: they would look like strangers.
+    tokio::select! {
+        () = caught_up(&node.cluster) => {}
+        () = shutdown.cancelled() => return,
+    }
     let mut reason = "start";
     loop {
         let (state, world) = (states.borrow_and_update().clone(), worlds.borrow_and_update().clone());
@@ -59,6 +67,16 @@ pub async fn run(
             Some(_) = node.reports.join_next() => "report written",
             () = shutdown.cancelled() => return,
         };
+    }
+}
+
+/// Returns once this node has applied all that was acknowledged before the agent started.
+async fn caught_up(cluster: &Cluster) {
+    let mut leadership = cluster.leadership();
+    while let Err(error) = cluster.read().await {
+        tracing::debug!(%error, "the state is not fresh yet");
+        // Leadership tells when it is worth another try; the rest bounds the wait for what it does not tell.
+        let _ = tokio::time::timeout(READ_RETRY, leadership.changed()).await;
     }
 }
 

@@ -17,8 +17,6 @@ pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// One operation, as the router and the description both have it.
 pub struct Operation {
-    /// The router has it in `handler`; this is for whoever compares it with the description.
-    #[cfg_attr(not(test), expect(dead_code))]
     pub method: Method,
     pub path: &'static str,
     /// Comes before any login.

@@ -23,6 +23,8 @@ pub struct World {
     /// a task's absence.
     pub connected: bool,
     pub boot_id: String,
+    /// Init is stopping everything: what ends now ends with the node, and nothing is to be started.
+    pub going_down: bool,
     pub tasks: BTreeMap<TaskId, TaskProcess>,
     /// Ends that are not acknowledged yet.
     pub exits: BTreeMap<TaskId, ExitRecord>,
@@ -59,6 +61,7 @@ impl World {
                 self.services = services;
             }
             FromInit::PowerAccepted => {}
+            FromInit::GoingDown => self.going_down = true,
         }
     }
 }

@@ -71,6 +71,8 @@ pub enum FromInit {
         services: Vec<Service>,
     },
     PowerAccepted,
+    /// The node goes down: its tasks are being stopped, and nothing of that is a failure of theirs. Told to the agent.
+    GoingDown,
 }
 
 /// A task that init is the parent of.

@@ -99,6 +99,10 @@ impl NodeLoop {
             self.creating.clear();
             return;
         }
+        // What ends with the node is lost, not failed: the next boot says so by its id.
+        if world.going_down {
+            return;
+        }
         // Tasks of an earlier boot are gone: nothing is concluded before the state knows of this boot.
         if state.nodes.get(&self.node).is_none_or(|me| me.boot_id != world.boot_id) {
             return;

@@ -26,7 +26,8 @@ pub fn apply() -> super::Outcome {
     let mut faults: Vec<String> = SETTINGS
         .iter()
         .filter_map(|(name, value)| {
-            let result = fs::write(format!("/proc/sys/{name}"), value);
+            // Some settings refuse a value without its newline.
+            let result = fs::write(format!("/proc/sys/{name}"), format!("{value}\n"));
             result.err().map(|error| format!("{name}: {error}"))
         })
         .collect();

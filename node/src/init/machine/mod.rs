@@ -265,6 +265,9 @@ impl Machine {
         let tasks = self.tasks.iter().filter_map(|(id, task)| task.process(id)).collect();
         let exits = self.tasks.values().filter_map(Task::record).cloned().collect();
         actions.push(Action::SendWorld { to: from, tasks, exits });
+        if !self.power.is_up() {
+            self.tell_agent(FromInit::GoingDown, actions);
+        }
     }
 
     fn tell_agent(&self, message: FromInit, actions: &mut Vec<Action>) {

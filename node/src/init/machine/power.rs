@@ -3,6 +3,7 @@
 use super::role::RoleName;
 use super::task::Phase;
 use super::{Action, Machine, Millis};
+use crate::init::protocol::FromInit;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PowerKind {
@@ -65,6 +66,7 @@ impl Machine {
             return;
         }
         self.power = Power::StoppingTasks { kind, until: now + TASKS_MS_MAX };
+        self.tell_agent(FromInit::GoingDown, actions);
         let ids: Vec<_> = self.tasks.keys().cloned().collect();
         for id in ids {
             let grace = self.tasks[&id].registration.map_or(0, |r| r.grace_ms.min(TASK_GRACE_MS_MAX));

@@ -31,7 +31,12 @@ impl Asset {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
         gzip.write_all(&plain).expect("a Vec takes every write");
         let gzip = gzip.finish().expect("a Vec takes every write").into();
-        Self { url: format!("/assets/{hash}.{extension}"), content_type, plain: Bytes::from(plain.into_owned()), gzip }
+        Self {
+            url: format!("/assets/{hash}.{extension}"),
+            content_type,
+            plain: Bytes::from(plain.into_owned()),
+            gzip,
+        }
     }
 
     pub fn url(&self) -> &str {
@@ -39,8 +44,7 @@ impl Asset {
     }
 }
 
-static CSS: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("console.css", "css", "text/css; charset=utf-8"));
+static CSS: LazyLock<Asset> = LazyLock::new(|| Asset::new("console.css", "css", "text/css; charset=utf-8"));
 static JS: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("console.js", "js", "text/javascript; charset=utf-8"));
 

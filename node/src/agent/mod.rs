@@ -130,13 +130,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let loops = tokio_util::task::TaskTracker::new();
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
-    loops.spawn(node_loop::run(
-        cluster.clone(),
-        init.clone(),
-        node,
-        args.paths.clone(),
-        shutdown.clone(),
-    ));
+    loops.spawn(node_loop::run(cluster.clone(), init.clone(), node, args.paths.clone(), shutdown.clone()));
     loops.spawn(sweep::run(cluster.clone(), init.clone(), args.paths.clone(), shutdown.clone()));
     loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
     loops.close();

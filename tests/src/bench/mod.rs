@@ -4,6 +4,7 @@
 //! and the moment a task's own connection arrives. Nothing here asserts a time; the table shows what was missed.
 
 mod bell;
+mod boot;
 mod docker;
 mod idle;
 mod memory;
@@ -26,11 +27,13 @@ pub struct Settings {
     pub peers: bool,
 }
 
-pub const ALL: [Bench; 6] = [
+pub const ALL: [Bench; 8] = [
     Bench { name: "start", run: starts::one },
     Bench { name: "start-many", run: starts::many },
     Bench { name: "memory", run: memory::agent },
     Bench { name: "memory-per-task", run: memory::per_task },
     Bench { name: "idle", run: idle::cpu },
     Bench { name: "page", run: page::first },
+    Bench { name: "image", run: boot::size },
+    Bench { name: "boot", run: boot::boot },
 ];

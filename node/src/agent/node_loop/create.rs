@@ -9,7 +9,12 @@ use crate::config::Paths;
 use crate::oci::bundle::{self, Launch};
 
 /// Writes the bundle of `task`; the error is a sentence for the task's history.
-pub async fn bundle(paths: &Paths, state: &Arc<State>, node: NodeId, task: &TaskId) -> Result<PathBuf, String> {
+pub async fn bundle(
+    paths: &Paths,
+    state: &Arc<State>,
+    node: NodeId,
+    task: &TaskId,
+) -> Result<PathBuf, String> {
     let launch = launch(state, node, task).ok_or("it is no longer planned")?;
     if let Some(image) = launch.app.container.as_ref().and_then(|c| c.image.as_ref()) {
         return Err(format!("image {}: this version cannot pull images yet", image.reference));

@@ -26,13 +26,7 @@ const CREATES_PER_CPU: usize = 2;
 
 const READ_RETRY: Duration = Duration::from_millis(250);
 
-pub async fn run(
-    cluster: Cluster,
-    init: InitLink,
-    node: NodeId,
-    paths: Paths,
-    shutdown: CancellationToken,
-) {
+pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, shutdown: CancellationToken) {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut states = cluster.watch();
     let mut worlds = init.world();

@@ -78,7 +78,10 @@ mod tests {
         };
         world.failures.insert(task.clone(), "no such command".into());
         let ended = |exit| TaskChange::Ended { exit };
-        assert_eq!((of(&world).change, of(&world).message), (ended(Exit::NeverRan), "no such command".into()));
+        assert_eq!(
+            (of(&world).change, of(&world).message),
+            (ended(Exit::NeverRan), "no such command".into())
+        );
         let record = ExitRecord { task: task.clone(), exit: Exit::Code(3), at_boottime_ms: 1 };
         world.exits.insert(task.clone(), record);
         assert_eq!(of(&world).change, ended(Exit::Code(3)));

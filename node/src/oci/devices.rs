@@ -194,4 +194,33 @@ mod tests {
             assert!(!allows(TYPE_CHARACTER, major, minor), "{major}:{minor}");
         }
     }
+
+    /// The kernel's own word: a process in a filtered group opens /dev/null, and no longer /dev/kmsg.
+    #[test]
+    fn the_kernel_enforces_it() {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").expect("mounts");
+        let root = mounts.lines().find_map(|line| match *line.split(' ').collect::<Vec<_>>() {
+            [_, folder, "cgroup2", ..] => Some(Path::new(folder).to_owned()),
+            _ => None,
+        });
+        let Some(root) = root.filter(|_| nix::unistd::geteuid().is_root()) else {
+            eprintln!("skipped: needs root and a mounted cgroup2");
+            return;
+        };
+        let group = root.join(format!("meseta-devices-{}", std::process::id()));
+        std::fs::create_dir(&group).expect("a group");
+        let folder = File::open(&group).expect("the group");
+        let opens = |device: &str| {
+            let script = format!("echo $$ > {}/cgroup.procs && exec 3< {device}", group.display());
+            std::process::Command::new("sh").args(["-c", &script]).stderr(std::process::Stdio::null()).status()
+        };
+        let before = opens("/dev/kmsg").expect("sh starts").success();
+        let filtered = load(&program()).and_then(|program| attach(&folder, &program));
+        let after = ["/dev/null", "/dev/urandom", "/dev/kmsg"]
+            .map(|device| opens(device).expect("sh starts").success());
+        std::fs::remove_dir(&group).expect("nobody is left in the group");
+        filtered.expect("the kernel takes the program");
+        assert!(before, "/dev/kmsg cannot be opened here at all");
+        assert_eq!(after, [true, true, false]);
+    }
 }

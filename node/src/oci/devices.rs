@@ -212,7 +212,10 @@ mod tests {
         let folder = File::open(&group).expect("the group");
         let opens = |device: &str| {
             let script = format!("echo $$ > {}/cgroup.procs && exec 3< {device}", group.display());
-            std::process::Command::new("sh").args(["-c", &script]).stderr(std::process::Stdio::null()).status()
+            std::process::Command::new("sh")
+                .args(["-c", &script])
+                .stderr(std::process::Stdio::null())
+                .status()
         };
         let before = opens("/dev/kmsg").expect("sh starts").success();
         let filtered = load(&program()).and_then(|program| attach(&folder, &program));

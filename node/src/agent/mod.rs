@@ -11,6 +11,7 @@ mod init_link;
 mod leader;
 mod logs;
 mod machine;
+mod memory;
 mod node_loop;
 mod register;
 mod screen;
@@ -72,6 +73,7 @@ fn attribute(text: &str) -> Result<(String, String), String> {
 
 /// The role `agent`.
 pub fn run(args: Args) -> Exit {
+    memory::keep_small();
     log_to_stderr();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

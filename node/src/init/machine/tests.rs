@@ -407,7 +407,9 @@ fn the_way_down_stops_tasks_then_roles_then_the_logger() {
     }
     let term = |role, pid| Action::SignalRole { role, pid, kill: false };
     let down = simulation.machine.step(now, Input::PowerRequested(PowerKind::Reboot));
-    assert_eq!(down, [Action::Terminate { task: id(0), pid: 100 }]);
+    // The agent hears of it before anything ends.
+    let told = Action::Send { to: 1, message: FromInit::GoingDown };
+    assert_eq!(down, [told, Action::Terminate { task: id(0), pid: 100 }]);
     // The registration's grace of one second passes.
     simulation.advance_to(now + 1_000);
     simulation.deliver(0);

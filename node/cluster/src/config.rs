@@ -54,8 +54,7 @@ impl Config {
             // Above SNAPSHOT_EVERY, or followers that lag a little are sent snapshots again and again.
             replication_lag_threshold: 2 * SNAPSHOT_EVERY,
             purge_batch_size: 1_000,
-            // Proposals wait for room rather than pile up in memory. openraft makes both rings whole at the start, and
-            // a place of the first takes about 3 KB.
+            // Proposals wait for room rather than pile up in memory.
             api_channel_size: Some(512),
             notification_channel_size: Some(4_096),
             ..openraft::Config::default()

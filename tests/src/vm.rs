@@ -119,7 +119,11 @@ impl Vm {
     /// Starts a machine that is off and measures its way to the console's first answer.
     pub fn measure_start(&self) -> BootTimes {
         let _ = fs::remove_file(self.folder().join("serial.log"));
-        let mut starter = self.command(&["--start", "1"]).spawn().expect("scripts/run starts");
+        let mut starter = self
+            .command(&["--start", "1"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("scripts/run starts");
         let (began, kernel_ms) = self.wait_for("the first program starts", || {
             let serial = self.serial();
             let line = serial.lines().find(|line| line.contains(INIT_STARTS)).ok_or("not yet")?;

@@ -35,10 +35,15 @@ pub fn claim(browser: &Browser, code: &str) {
     browser.click("main button");
 }
 
-/// Presses Create Application and pastes a definition.
+/// Presses Create Application and pastes a definition; returns once it is answered. With scripts the answer is no
+/// navigation that the driver would wait for, and what is opened before it comes is replaced by it.
 pub fn create(browser: &Browser, definition: &str) {
     browser.open("/");
     browser.click("main a[href='/new']");
     browser.fill("#definition", definition);
     browser.click("main form .primary");
+    browser.wait("the definition is answered", || {
+        let is_created = browser.path().starts_with("/apps/");
+        if is_created { Ok(()) } else { browser.text_of("#faults").map(drop) }
+    });
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::tree::{code, is_test_file, names, report, root, rust_files};
 
 /// Crates of ours and those of ours they may use: console → model ← cluster; node → all three; the rest alone.
-const DIRECTIONS: [(&str, &[&str]); 7] = [
+const DIRECTIONS: [(&str, &[&str]); 8] = [
+    ("base2histogram", &[]),
     ("model", &[]),
     ("cluster", &["model"]),
     ("console", &["model"]),

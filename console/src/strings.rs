@@ -294,6 +294,13 @@ pub fn resources_disk(disk: &str) -> String {
     format!(", {disk} disk")
 }
 
+pub const FACT_TASK_HEALTH: &str = "Health";
+pub const HEALTH_UNKNOWN: &str = "Health not known yet";
+pub const HEALTH_GOOD: &str = "Healthy";
+pub const HEALTH_BAD: &str = "Unhealthy";
+pub fn unhealthy(count: usize) -> String {
+    format!("{count} unhealthy")
+}
 pub fn health_check(what: &str, interval: &str) -> String {
     format!("{what} each {interval}")
 }
@@ -306,6 +313,7 @@ pub const TASK_KILLING: &str = "Stopping";
 pub const KILL_SCALED_DOWN: &str = "Not wanted any more";
 pub const KILL_REPLACED: &str = "Replaced by a newer version";
 pub const KILL_REQUESTED: &str = "Killed on request";
+pub const KILL_UNHEALTHY: &str = "Killed because its health check kept failing";
 pub const EXIT_ZERO: &str = "Ended by itself with exit code 0";
 pub const EXIT_OUT_OF_MEMORY: &str = "Killed because it ran out of its memory limit";
 pub const EXIT_NEVER_RAN: &str = "It never ran";

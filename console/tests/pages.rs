@@ -4,6 +4,8 @@
 mod browser;
 #[path = "../examples/preview/fake.rs"]
 mod fake;
+#[path = "pages/health.rs"]
+mod health;
 
 use std::sync::Arc;
 

@@ -29,9 +29,14 @@ impl Paths {
         self.run.join("init.sock")
     }
 
+    /// Where the bundles of all tasks lie.
+    pub fn bundles(&self) -> PathBuf {
+        self.run.join("bundles")
+    }
+
     /// The OCI bundle of a task: `config.json` and what `meseta oci` needs beside it.
     pub fn bundle(&self, task: &model::TaskId) -> PathBuf {
-        self.run.join("bundles").join(task.as_str())
+        self.bundles().join(task.as_str())
     }
 
     /// Where libcontainer keeps the state of all running containers.

@@ -4,9 +4,11 @@ mod agent;
 mod api;
 mod config;
 mod ctl;
+mod health;
 mod init;
 mod log;
 mod net;
+mod network;
 mod oci;
 
 use std::process::ExitCode;

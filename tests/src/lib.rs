@@ -6,6 +6,7 @@ pub mod browser;
 pub mod http;
 pub mod init;
 pub mod leftovers;
+pub mod network;
 pub mod node;
 pub mod task_root;
 pub mod vm;

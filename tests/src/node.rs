@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::http::Client;
 use crate::leftovers::{self, Census, Scope};
+use crate::network::Network;
 use crate::{task_root, wait};
 
 pub const PASSWORD: &str = "a-password-for-tests";
@@ -29,6 +30,8 @@ pub struct Options {
     pub state_mib: Option<u64>,
     /// Further flags of the agent.
     pub agent_args: Vec<String>,
+    /// The node gets a network namespace and an address of its own.
+    pub own_network: bool,
     /// Leave the claiming to the test.
     pub unclaimed: bool,
 }
@@ -40,6 +43,7 @@ pub struct Node {
     address: String,
     https_port: u16,
     options: Options,
+    network: Option<Network>,
     init: Option<Child>,
     /// With the administrator's credentials.
     pub http: Client,
@@ -55,10 +59,13 @@ impl Node {
         // Short: sockets below it must fit into the 108 bytes of a unix address.
         let dir = tempfile::Builder::new().prefix("mn").tempdir().expect("a temporary folder");
         let scope = Scope { dir: dir.path().to_owned(), cgroup: fresh_cgroup() };
-        let (http_port, https_port) = (free_port(), free_port());
-        let address = format!("127.0.0.1:{http_port}");
+        let network = options.own_network.then(Network::new);
+        let (address, https_port) = match &network {
+            Some(network) => (format!("{}:8080", network.address), 8443),
+            None => (format!("127.0.0.1:{}", free_port()), free_port()),
+        };
         let http = Client::new(&address).with_password("admin", PASSWORD);
-        let mut node = Self { dir, scope, address, https_port, options, init: None, http };
+        let mut node = Self { dir, scope, address, https_port, options, network, init: None, http };
         node.prepare_state();
         node.launch();
         if !node.options.unclaimed {
@@ -81,6 +88,8 @@ impl Node {
     pub fn launch(&mut self) {
         assert!(self.init.is_none(), "the node runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log file");
+        let host = self.address.split(':').next().unwrap_or_default();
+        let namespace = self.network.as_ref().map(|n| File::open(n.path()).expect("its namespace"));
         let mut command = Command::new(binary());
         command
             .arg("init")
@@ -93,15 +102,20 @@ impl Node {
             .arg("--task-root")
             .arg(task_root::path().expect("a root file system for tasks"))
             .args(["--cgroup", &self.scope.cgroup, "--"])
-            .args(["--http", &self.address, "--https", &format!("127.0.0.1:{}", self.https_port)])
+            .args(["--http", &self.address, "--https", &format!("{host}:{}", self.https_port)])
             .args(&self.options.agent_args)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);
-        // SAFETY: between fork and exec only prctl(2) is called, which allocates nothing and takes no lock.
+        // SAFETY: between fork and exec only setns(2) and prctl(2) are called, which allocate nothing and take no lock.
         unsafe {
-            // A test that is killed must not leave its node behind.
-            command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(Into::into));
+            command.pre_exec(move || {
+                if let Some(namespace) = &namespace {
+                    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
+                }
+                // A test that is killed must not leave its node behind.
+                nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).map_err(Into::into)
+            });
         }
         self.init = Some(command.spawn().expect("the program; scripts/test builds it"));
         self.wait_for("the node answers /ping", || match self.open().get("/ping") {
@@ -175,6 +189,12 @@ impl Node {
     /// `host:port` of the front door without TLS.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The namespace of a node with [`Options::own_network`].
+    #[track_caller]
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("a node with a network of its own")
     }
 
     pub fn https_port(&self) -> u16 {
@@ -275,6 +295,7 @@ impl Drop for Node {
             }
         }));
         let left = self.census();
+        let traces = self.network.as_ref().map(Network::traces).unwrap_or_default();
         leftovers::sweep(&self.scope);
         if let Some(mut init) = self.init.take() {
             let _ = init.wait();
@@ -283,6 +304,7 @@ impl Drop for Node {
             std::panic::resume_unwind(panic);
         }
         assert!(failed || left.is_empty(), "the node left behind:\n{left}\n{}", self.log_tail());
+        assert!(failed || traces.is_empty(), "the node left in its network: {traces:?}\n{}", self.log_tail());
     }
 }
 

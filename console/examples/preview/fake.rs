@@ -127,6 +127,7 @@ fn task(state: &State, id: &AppId, n: u128, task_state: TaskState, age_s: u64) -
         started_at: (task_state != TaskState::Staging).then(|| at.plus_ms(40)),
         kill: None,
         message: String::new(),
+        health: Vec::new(),
         framework: "marathon".into(),
         role: "*".into(),
     }

@@ -1,6 +1,7 @@
 //! The page of one application.
 
 use model::app::{AppSpec, HealthCheck, HealthProtocol, Network, Port, Protocol};
+use model::health::Verdict;
 use model::state::App;
 use model::{AppId, State, Timestamp};
 
@@ -16,6 +17,7 @@ pub struct AppView {
     pub status: Status,
     pub note: Note,
     pub running: usize,
+    pub unhealthy: usize,
     pub wanted: u32,
     pub unknown_keys: Vec<String>,
     pub live: Vec<TaskView>,
@@ -31,7 +33,11 @@ pub struct AppView {
 
 impl AppView {
     pub fn instances(&self) -> String {
-        t::running_of(self.running, self.wanted)
+        let text = t::running_of(self.running, self.wanted);
+        match self.unhealthy {
+            0 => text,
+            count => format!("{text}, {}", t::unhealthy(count)),
+        }
     }
 }
 
@@ -47,6 +53,7 @@ pub fn view(state: &State, app: &App, now: Timestamp) -> AppView {
         status: Status::of(state, id, app, now),
         note: Note::of(state, id, app, now),
         running: running(app),
+        unhealthy: app.tasks.values().filter(|task| app.verdict(task) == Verdict::Unhealthy).count(),
         wanted: spec.instances,
         unknown_keys: spec.unknown_keys.clone(),
         live: live(state, id, app),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use model::health::{self, Verdict};
 use model::state::App;
 use model::task::{EndState, Ended, Task, TaskState};
 use model::{AppId, State, TaskId};
@@ -42,6 +43,8 @@ pub struct TaskView {
     pub class: &'static str,
     pub is_live: bool,
     pub message: String,
+    /// What its health checks say, in words; empty if it has none.
+    pub health: String,
     pub node: String,
     pub version: String,
     pub endpoints: Vec<Endpoint>,
@@ -68,8 +71,14 @@ pub fn short(id: &TaskId) -> String {
 }
 
 pub fn live(state: &State, id: &AppId, task: &Task) -> TaskView {
+    let spec = state.apps.get(id).and_then(|app| app.spec_of(task.version));
+    let health = spec.filter(|spec| !spec.health_checks.is_empty() && task.state == TaskState::Running);
+    let verdict = health.map(|spec| health::verdict(spec, &task.health));
     let (word, class) = match (task.state, task.kill) {
         (TaskState::Killing, _) | (_, Some(_)) => (words::task_state(TaskState::Killing), "killing"),
+        (TaskState::Running, None) if verdict == Some(Verdict::Unhealthy) => {
+            (words::task_state(TaskState::Running), "failed")
+        }
         (TaskState::Running, None) => (words::task_state(TaskState::Running), "running"),
         (state, None) => (words::task_state(state), "deploying"),
     };
@@ -77,7 +86,8 @@ pub fn live(state: &State, id: &AppId, task: &Task) -> TaskView {
         Some(reason) if task.message.is_empty() => words::kill_reason(reason).to_owned(),
         _ => task.message.clone(),
     };
-    TaskView { state: word.to_owned(), class, is_live: true, message, ..base(state, id, task) }
+    let health = verdict.map(|verdict| words::health(verdict, &task.health)).unwrap_or_default();
+    TaskView { state: word.to_owned(), class, is_live: true, message, health, ..base(state, id, task) }
 }
 
 pub fn ended(state: &State, id: &AppId, ended: &Ended) -> TaskView {
@@ -117,6 +127,7 @@ fn base(state: &State, id: &AppId, task: &Task) -> TaskView {
         class: "",
         is_live: false,
         message: String::new(),
+        health: String::new(),
         node: node.map_or_else(|| task.node.to_string(), |node| node.name.clone()),
         version: task.version.to_string(),
         endpoints: task.ports.iter().map(|port| endpoint(host, *port)).collect(),

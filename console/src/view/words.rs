@@ -1,6 +1,7 @@
 //! Quantities and ends of processes in words.
 
 use model::Timestamp;
+use model::health::{CheckHealth, Verdict};
 use model::task::{EndState, Ended, Exit, KillReason, TaskState};
 
 use crate::strings as t;
@@ -96,6 +97,16 @@ pub fn kill_reason(reason: KillReason) -> &'static str {
         KillReason::ScaledDown => t::KILL_SCALED_DOWN,
         KillReason::Replaced => t::KILL_REPLACED,
         KillReason::Requested => t::KILL_REQUESTED,
+        KillReason::Unhealthy => t::KILL_UNHEALTHY,
+    }
+}
+
+/// What the health checks of a task say, as a sentence without a full stop.
+pub fn health(verdict: Verdict, checks: &[CheckHealth]) -> String {
+    match verdict {
+        Verdict::Unknown => t::HEALTH_UNKNOWN.to_owned(),
+        Verdict::Healthy => t::HEALTH_GOOD.to_owned(),
+        Verdict::Unhealthy => format!("{}: {}", t::HEALTH_BAD, model::health::complaint(checks)),
     }
 }
 
@@ -103,7 +114,9 @@ pub fn kill_reason(reason: KillReason) -> &'static str {
 pub fn ending(ended: &Ended) -> String {
     let how = exit(&ended.exit);
     match (ended.state, ended.task.kill) {
-        (EndState::Killed, Some(reason)) => format!("{}: {how}", kill_reason(reason)),
+        (EndState::Killed, Some(reason)) | (_, Some(reason @ KillReason::Unhealthy)) => {
+            format!("{}: {how}", kill_reason(reason))
+        }
         _ => how,
     }
 }

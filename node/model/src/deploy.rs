@@ -5,9 +5,9 @@
 
 use crate::app::{Millionths, UpgradeStrategy};
 use crate::state::App;
-use crate::task::TaskState;
 
-/// An app's live tasks, counted. *Old* ones run another configuration than the app wants now.
+/// An app's live tasks, counted. *Old* ones run another configuration than the app wants now. *Running* are those
+/// that serve: where the app has health checks, only tasks that passed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     pub target: u32,
@@ -51,7 +51,7 @@ pub fn is_reached(app: &App) -> bool {
 pub fn counts(app: &App) -> Counts {
     let mut counts = Counts { target: if app.deleted { 0 } else { app.spec.instances }, ..Counts::default() };
     for task in app.tasks.values() {
-        let runs = task.state == TaskState::Running;
+        let runs = app.serves(task);
         let count = match (task.is_wanted(), app.is_current(task.version)) {
             (false, true) => &mut counts.new_dying,
             (false, false) => &mut counts.old_dying,

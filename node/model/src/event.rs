@@ -62,6 +62,30 @@ pub enum EventKind {
         message: String,
         ports: Vec<u16>,
     },
+    /// All checks of a task together changed their mind; `alive` is false for unhealthy.
+    HealthChanged {
+        app: AppId,
+        task: TaskId,
+        version: Timestamp,
+        alive: bool,
+    },
+    /// A check of a task failed that had not failed before.
+    HealthCheckFailed {
+        app: AppId,
+        task: TaskId,
+        version: Timestamp,
+        /// Its place among the app's checks.
+        check: u32,
+        cause: String,
+    },
+    /// A task is ended because its check failed too often.
+    UnhealthyTask {
+        app: AppId,
+        task: TaskId,
+        node: NodeId,
+        version: Timestamp,
+        reason: String,
+    },
     DeploymentStarted {
         deployment: DeploymentId,
         app: AppId,

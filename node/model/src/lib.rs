@@ -11,6 +11,7 @@ pub mod command;
 pub mod deploy;
 pub mod desired;
 pub mod event;
+pub mod health;
 pub mod ids;
 pub mod limits;
 pub mod node;

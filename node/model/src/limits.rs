@@ -25,6 +25,18 @@ pub const VERSIONS_PER_APP_MAX: usize = 50;
 pub const HISTORY_PER_APP_MAX: usize = 25;
 /// First and last port given to apps that ask for service port 0.
 pub const SERVICE_PORTS: (u16, u16) = (10_000, 20_000);
+/// tcp ports that every node needs itself, and for what: a task behind one would cut the node off. Names are asked by
+/// udp, too.
+pub const NODE_PORTS: [(u16, &str); 8] = [
+    (53, "names"),
+    (5050, "the API of a Mesos master"),
+    (5051, "the API of a Mesos agent"),
+    (7300, "other nodes"),
+    (8080, "the console and the API"),
+    (8123, "the API of Mesos-DNS"),
+    (8443, "the console and the API"),
+    (9090, "figures of the balancer"),
+];
 pub const NODES_MAX: usize = 1_000;
 pub const NODE_ATTRIBUTES_MAX: usize = 256;
 pub const NODE_ADDRESSES_MAX: usize = 64;

@@ -3,9 +3,10 @@
 
 use proptest::prelude::*;
 
-use crate::app::{AppSpec, Millionths, Network};
+use crate::app::{AppSpec, HealthCheck, Millionths, Network};
 use crate::auth::{Actor, Role};
 use crate::command::{Action, Command, Envelope, Outcome, PutMode, Reject};
+use crate::health::CheckHealth;
 use crate::node::Resources;
 use crate::task::{Exit, TaskChange, TaskUpdate};
 use crate::testing::{self, Lab};
@@ -103,11 +104,19 @@ fn spec(app: usize, instances: u32, config: u8) -> AppSpec {
     spec.ports = vec![testing::port(0, None); usize::from(config % 3)];
     spec.upgrade.maximum_over = Millionths(u64::from(config % 2) * 500_000);
     spec.upgrade.minimum_health = Millionths(u64::from(config) * 333_333);
+    if APPS[app] == "/b/c" {
+        let check = HealthCheck { max_consecutive_failures: u32::from(config), ..testing::health_check() };
+        spec.health_checks = vec![check; usize::from(config % 3)];
+    }
     if APPS[app] == "/fixed" {
         spec.network = Network::Bridge;
         spec.ports = vec![testing::port(9_000, Some(31_240)), testing::port(0, Some(0))];
     }
     spec
+}
+
+fn health(passes: bool, consecutive_failures: u32) -> CheckHealth {
+    CheckHealth { alive: Some(passes), consecutive_failures, ..CheckHealth::default() }
 }
 
 struct World {
@@ -197,12 +206,14 @@ impl World {
         let update = |&(pick, change): &(usize, u8)| {
             let (task, node) = self.pick(pick);
             reporter = if wrong_node { NodeId(node.0 % 3 + 1) } else { node };
-            let change = match change % 8 {
+            let change = match change % 11 {
                 0 => TaskChange::Starting,
                 1..4 => TaskChange::Running { addresses: Vec::new() },
                 4 => TaskChange::Killing,
                 5 => TaskChange::Ended { exit: Exit::Code(i32::from(change / 64)) },
                 6 => TaskChange::Ended { exit: Exit::Signal(9) },
+                7 | 8 => TaskChange::Health { checks: vec![health(true, 0); usize::from(change / 64)] },
+                9 => TaskChange::Health { checks: vec![health(false, u32::from(change / 64)); 2] },
                 _ => TaskChange::Ended { exit: if change > 128 { Exit::Unknown } else { Exit::NeverRan } },
             };
             TaskUpdate { task, change, message: "seen".to_owned() }

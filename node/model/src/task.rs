@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::health::CheckHealth;
 use crate::{NodeId, TaskId, Timestamp};
 
 /// A task that is launched or running. Ended tasks become [`Ended`] in the app's history.
@@ -18,6 +19,8 @@ pub struct Task {
     pub ports: Vec<u16>,
     /// The task's own addresses; the node's in host networking.
     pub addresses: Vec<IpAddr>,
+    /// What its health checks found, in the order of the app's; empty until the first has turned.
+    pub health: Vec<CheckHealth>,
     pub staged_at: Timestamp,
     pub started_at: Option<Timestamp>,
     /// Set once the plan decided that the task must end; the node then stops it.
@@ -65,7 +68,7 @@ pub enum EndState {
     Lost,
 }
 
-/// Why the plan ends a task; decides whether the end counts against back-off (it does not) and what is shown.
+/// Why a task is ended; decides whether the end counts against back-off and what is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KillReason {
@@ -75,6 +78,8 @@ pub enum KillReason {
     Replaced,
     /// Somebody asked for this task to be killed.
     Requested,
+    /// A health check of it failed too often in a row. This counts as a failure of the task.
+    Unhealthy,
 }
 
 /// How the process ended, as the node's init saw it.
@@ -95,6 +100,7 @@ impl Exit {
     /// What such an end means for a task that was (or was not) to end.
     pub fn end_state(&self, kill: Option<KillReason>) -> EndState {
         match self {
+            _ if kill == Some(KillReason::Unhealthy) => EndState::Failed,
             _ if kill.is_some() => EndState::Killed,
             Self::Code(0) => EndState::Finished,
             Self::Code(_) | Self::Signal(_) | Self::OutOfMemory => EndState::Failed,
@@ -117,6 +123,7 @@ impl Exit {
             Some(KillReason::ScaledDown) => "stopped, fewer instances are wanted; ".to_owned(),
             Some(KillReason::Replaced) => "stopped, a newer version replaces it; ".to_owned(),
             Some(KillReason::Requested) => "stopped on request; ".to_owned(),
+            Some(KillReason::Unhealthy) => "stopped, its health check kept failing; ".to_owned(),
         };
         if detail.is_empty() { format!("{why}{how}") } else { format!("{why}{how}: {detail}") }
     }
@@ -155,9 +162,17 @@ pub struct TaskUpdate {
 #[serde(rename_all = "snake_case")]
 pub enum TaskChange {
     Starting,
-    Running { addresses: Vec<IpAddr> },
+    Running {
+        addresses: Vec<IpAddr>,
+    },
     Killing,
-    Ended { exit: Exit },
+    /// A health check turned, or failed too often; all of the task's, in the order of the app's.
+    Health {
+        checks: Vec<CheckHealth>,
+    },
+    Ended {
+        exit: Exit,
+    },
 }
 
 #[cfg(test)]
@@ -188,6 +203,8 @@ mod tests {
         {
             assert_eq!(exit.end_state(Some(KillReason::ScaledDown)), EndState::Killed);
         }
+        // As Marathon has it: an unhealthy task has failed.
+        assert_eq!(Exit::Signal(15).end_state(Some(KillReason::Unhealthy)), EndState::Failed);
         assert_eq!(Exit::Code(0).end_state(None), EndState::Finished);
         assert_eq!(Exit::Code(-1).end_state(None), EndState::Failed);
         assert_eq!(Exit::OutOfMemory.end_state(None), EndState::Failed);

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::app::{
-    AppSpec, BackoffSettings, KillSelection, Millionths, Network, Port, Protocol, UnreachableStrategy,
-    UpgradeStrategy,
+    AppSpec, BackoffSettings, HealthCheck, HealthPort, HealthProtocol, KillSelection, Millionths, Network,
+    Port, Protocol, UnreachableStrategy, UpgradeStrategy,
 };
 use crate::auth::{Actor, Role, SessionKey, User};
 use crate::command::{Command, Envelope, FORMAT, Origin, Outcome, PutMode, Reject};
+use crate::health::CheckHealth;
 use crate::ids::{IdSource, RequestId};
 use crate::node::{Node, Resources};
 use crate::schedule::{self, Plan};
@@ -62,6 +63,22 @@ pub fn port(service_port: u16, host_port: Option<u16>) -> Port {
     }
 }
 
+/// GET / at the first port, every 10 s after a grace period of 60 s; three failures in a row are too many.
+pub fn health_check() -> HealthCheck {
+    HealthCheck {
+        protocol: HealthProtocol::Http,
+        path: Some("/".to_owned()),
+        port: Some(HealthPort::Index(0)),
+        command: None,
+        grace_ms: 60_000,
+        interval_ms: 10_000,
+        timeout_ms: 5_000,
+        delay_ms: 15_000,
+        max_consecutive_failures: 3,
+        ignore_http_1xx: false,
+    }
+}
+
 /// A staging task of `app` on node 1, launched at `staged_at` milliseconds; its id is drawn from that time.
 pub fn task(app: &str, staged_at: u64) -> Task {
     let app = AppId::parse(app).expect("a valid app id");
@@ -72,6 +89,7 @@ pub fn task(app: &str, staged_at: u64) -> Task {
         state: TaskState::Staging,
         ports: Vec::new(),
         addresses: Vec::new(),
+        health: Vec::new(),
         staged_at: Timestamp(staged_at),
         started_at: None,
         kill: None,
@@ -215,12 +233,27 @@ impl Lab {
         self.report(task, TaskChange::Running { addresses: Vec::new() });
     }
 
+    /// All checks of a running task pass, or all fail that often in a row.
+    pub fn judged(&mut self, task: &TaskId, failures: u32) {
+        let checks = self
+            .state
+            .task(task)
+            .map_or(0, |(app, task)| app.spec_of(task.version).map_or(0, |spec| spec.health_checks.len()));
+        let health = CheckHealth {
+            alive: Some(failures == 0),
+            consecutive_failures: failures,
+            last_failure_cause: if failures == 0 { String::new() } else { "refused".to_owned() },
+            ..CheckHealth::default()
+        };
+        self.report(task, TaskChange::Health { checks: vec![health; checks] });
+    }
+
     /// All live tasks, in the order of their ids.
     pub fn tasks(&self) -> Vec<Task> {
         self.state.apps.values().flat_map(|app| app.tasks.values().map(|task| (**task).clone())).collect()
     }
 
-    /// Every node does what the state asks of it: starts what is staged, ends what is sentenced.
+    /// Every node does what the state asks of it: starts what is staged, ends what is sentenced, finds what runs healthy.
     /// Returns whether there was anything to do.
     pub fn nodes_obey(&mut self) -> bool {
         let mut acted = false;
@@ -230,6 +263,11 @@ impl Lab {
                 (true, TaskState::Staging | TaskState::Starting) => self.running(&task.id),
                 // Stopped by its node without being asked to.
                 (true, TaskState::Killing) => self.ended(&task.id, Exit::Signal(15)),
+                (true, TaskState::Running)
+                    if self.state.task(&task.id).is_some_and(|(a, t)| !a.serves(t)) =>
+                {
+                    self.judged(&task.id, 0);
+                }
                 (true, TaskState::Running) => continue,
             }
             acted = true;

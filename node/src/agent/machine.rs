@@ -144,6 +144,8 @@ fn space(path: &std::path::Path) -> Space {
 fn interface_addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
     let mut found: Vec<IpAddr> = interfaces
+        // Its address is the same on every node, and leads to none.
+        .filter(|i| i.interface_name != crate::network::BRIDGE)
         .filter_map(|i| i.address)
         .filter_map(|a| match (a.as_sockaddr_in(), a.as_sockaddr_in6()) {
             (Some(v4), _) => Some(IpAddr::V4(v4.ip())),

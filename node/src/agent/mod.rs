@@ -6,6 +6,7 @@
 mod addresses;
 mod backend;
 mod claim;
+mod health;
 mod identity;
 mod init_link;
 mod leader;
@@ -30,6 +31,8 @@ use crate::Exit;
 use crate::api;
 use crate::api::listen::{Listeners, Ports};
 use crate::config::Paths;
+use crate::network::Network;
+use crate::network::subnet::Subnet;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -59,6 +62,10 @@ pub struct Args {
     /// A further attribute of this node, for constraints; may be given several times
     #[arg(long = "attr", value_name = "KEY=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
+    /// Subnet of the bridge on which tasks with mapped ports get their addresses; one that collides with no network
+    /// of this node if absent
+    #[arg(long, value_name = "SUBNET")]
+    bridge_subnet: Option<Subnet>,
     /// Where the console is found from outside, if a forwarder stands before this node
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -129,10 +136,21 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         logs,
     ));
 
+    let network =
+        Network::open(&args.paths, node, args.bridge_subnet).await.context("the network of tasks")?;
+
     let loops = tokio_util::task::TaskTracker::new();
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
-    loops.spawn(node_loop::run(cluster.clone(), init.clone(), node, args.paths.clone(), shutdown.clone()));
+    let parts = node_loop::Parts {
+        cluster: cluster.clone(),
+        init: init.clone(),
+        node,
+        paths: args.paths.clone(),
+        network: network.clone(),
+    };
+    loops.spawn(health::run(parts.clone(), shutdown.clone()));
+    loops.spawn(node_loop::run(parts, shutdown.clone()));
     loops.spawn(sweep::run(cluster.clone(), init.clone(), args.paths.clone(), shutdown.clone()));
     loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
     loops.close();
@@ -158,6 +176,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     shutdown.cancel();
     // Loops end at their next await; a proposal that hangs must not hold up init.
     let _ = tokio::time::timeout(Duration::from_secs(3), async { tokio::join!(loops.wait(), serving) }).await;
+    let going_down = init.world().borrow().going_down;
+    if going_down && let Err(error) = network.close().await {
+        tracing::warn!(error = crate::network::chain(&error), "the bridge was not removed");
+    }
     cluster.shutdown().await;
     ended
 }

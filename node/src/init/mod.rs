@@ -6,7 +6,7 @@
 
 mod backoff;
 mod board;
-mod boot;
+pub mod boot;
 pub mod cgroup;
 mod child;
 pub mod clock;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ use super::spec::{self, Inputs};
 use super::user::{self, UserError};
 use crate::Exit;
 use crate::config::Paths;
+use crate::network::attachment::Attachment;
 
 /// One task to be started.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,7 +32,10 @@ pub struct Launch {
     pub env: BTreeMap<String, String>,
     /// The node's name and addresses for `/etc/hosts`.
     pub hostname: String,
-    pub addresses: Vec<std::net::IpAddr>,
+    pub addresses: Vec<IpAddr>,
+    /// Its place on the node's bridge; `None` on the node's own network.
+    #[serde(default)]
+    pub network: Option<Attachment>,
     /// Read-only layers of the root, best first; empty: the node's own task root.
     #[serde(default)]
     pub layers: Vec<PathBuf>,
@@ -89,6 +94,7 @@ pub fn write(paths: &Paths, launch: &Launch) -> Result<PathBuf, BundleError> {
         format: meta::FORMAT,
         task: launch.task.clone(),
         state_root: paths.containers(),
+        network: launch.network.clone(),
         overlay: Overlay { lowers: layers, upper: folder.join("upper"), work: folder.join("work") },
         cgroup,
         seccomp: true,
@@ -139,11 +145,17 @@ fn is_unified() -> bool {
 /// The files of /etc that belong to the place, not to the image. They stay writable for the agent, in place.
 fn write_etc(bundle: &Path, launch: &Launch) -> Result<Vec<(PathBuf, &'static str)>, BundleError> {
     let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n".to_owned();
-    for address in &launch.addresses {
+    let own = launch.network.as_ref().map(|network| IpAddr::V4(network.address));
+    let addresses = own.as_ref().map_or(&launch.addresses[..], std::slice::from_ref);
+    for address in addresses {
         hosts.push_str(&format!("{address}\t{}\n", launch.hostname));
     }
-    // Without a resolver of the node the task gets an empty file rather than that of its image.
-    let resolvers = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    // At the bridge the node itself answers names. Else the task asks whom the node asks; without a resolver of the
+    // node it gets an empty file rather than that of its image.
+    let resolvers = match &launch.network {
+        Some(network) => format!("nameserver {}\n", network.gateway),
+        None => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+    };
     let contents = [
         ("hosts", "/etc/hosts", hosts),
         ("hostname", "/etc/hostname", format!("{}\n", launch.hostname)),

@@ -50,6 +50,9 @@ fn create(bundle: &Path, control: &HelperControl) -> Result<(), OciError> {
     if meta.device_filter {
         devices::restrict(&meta.cgroup).map_err(OciError::step("load the device filter"))?;
     }
+    if let Some(attachment) = &meta.network {
+        crate::network::attach::attach(pid, attachment).map_err(OciError::Network)?;
+    }
     let start_time = crate::init::proc::start_time(pid).map_err(OciError::step("find the new process"))?;
     let registration =
         Registration { pid, start_time, uid: meta.uid, gid: meta.gid, grace_ms: meta.grace_ms };

@@ -19,6 +19,8 @@ pub enum OciError {
     },
     #[error("the container could not be made")]
     Container(#[source] libcontainer::error::LibcontainerError),
+    #[error("the task's network could not be made")]
+    Network(#[source] crate::network::NetworkError),
     #[error("init did not acknowledge the new process")]
     NotAcknowledged,
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use model::TaskId;
 use serde::{Deserialize, Serialize};
 
+use crate::network::attachment::Attachment;
+
 pub const FORMAT: u32 = 1;
 pub const FILE: &str = "meseta.json";
 
@@ -16,6 +18,8 @@ pub struct Meta {
     /// Where libcontainer keeps the state of all containers.
     pub state_root: PathBuf,
     pub overlay: Overlay,
+    /// How it hangs on the node's bridge; `None` on the node's own network.
+    pub network: Option<Attachment>,
     /// Below the mount of each cgroup hierarchy, with a leading slash.
     pub cgroup: PathBuf,
     pub seccomp: bool,

@@ -20,6 +20,7 @@ mod user;
 use std::path::PathBuf;
 
 pub use error::OciError;
+pub use exec::EXIT_TIMED_OUT;
 
 use crate::Exit;
 use crate::config::Paths;
@@ -38,6 +39,9 @@ enum Verb {
     Exec {
         #[command(flatten)]
         paths: Paths,
+        /// Ends the command, and with it this one with code 124, if it takes longer
+        #[arg(long, value_name = "MS")]
+        timeout_ms: Option<u64>,
         #[arg(value_parser = model::TaskId::parse)]
         task: model::TaskId,
         #[arg(last = true, required = true)]
@@ -53,7 +57,7 @@ enum Verb {
 pub fn run(args: Args) -> Exit {
     match args.verb {
         Verb::Create { bundle } => create::run(&bundle),
-        Verb::Exec { paths, task, command } => exec::run(&paths, &task, command),
+        Verb::Exec { paths, timeout_ms, task, command } => exec::run(&paths, &task, command, timeout_ms),
         Verb::Bundle { paths } => bundle::run(&paths),
     }
 }

@@ -4,9 +4,11 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; clippy only knows functions marked #[test]")]
 
+mod bridge;
 mod changes;
 mod faults;
 mod full_state;
+mod health;
 mod life;
 mod output;
 mod power;

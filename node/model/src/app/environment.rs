@@ -63,13 +63,12 @@ fn as_variable(name: &str) -> String {
 }
 
 fn port_variables(spec: &AppSpec, host_ports: &[u16]) -> BTreeMap<String, String> {
-    let mut given = host_ports.iter().copied();
-    // A port that is not mapped to the node is reached where it listens.
-    let mut number = |port: &Port| match spec.takes_host_port(port) {
-        true => given.next().unwrap_or(0),
-        false => port.container_port.unwrap_or(0),
+    // A port that is not mapped to the node (0 in its place) is reached where it listens.
+    let number = |(at, port): (usize, &Port)| match host_ports.get(at).copied().unwrap_or(0) {
+        0 => port.container_port.unwrap_or(0),
+        host => host,
     };
-    let numbers: Vec<u16> = spec.ports.iter().map(&mut number).collect();
+    let numbers: Vec<u16> = spec.ports.iter().enumerate().map(number).collect();
     let mut env = BTreeMap::new();
     for (i, (port, number)) in spec.ports.iter().zip(&numbers).enumerate() {
         env.insert(format!("PORT{i}"), number.to_string());

@@ -15,6 +15,7 @@ fn task(spec: &AppSpec, ports: &[u16]) -> Task {
         started_at: None,
         kill: None,
         message: String::new(),
+        health: Vec::new(),
         framework: "marathon".to_owned(),
         role: "*".to_owned(),
     }
@@ -105,7 +106,7 @@ fn ports_behind_a_bridge() {
 fn a_port_that_is_not_mapped_is_the_container_port() {
     let spec = app(r#""networks": [{"mode": "container", "name": "dcos"}],
            "container": {"portMappings": [{"containerPort": 80}, {"containerPort": 81, "hostPort": 0}]}"#);
-    check(&spec, &[31_005], &[("PORT0", "80"), ("PORT1", "31005"), ("PORT_81", "31005")]);
+    check(&spec, &[0, 31_005], &[("PORT0", "80"), ("PORT1", "31005"), ("PORT_81", "31005")]);
 }
 
 #[test]

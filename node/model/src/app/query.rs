@@ -45,11 +45,6 @@ impl AppSpec {
         self.cmd.is_some()
     }
 
-    /// True if `port`, one of the app's, takes a port of its node. Such ports, in order, are a task's `ports`.
-    pub fn takes_host_port(&self, port: &Port) -> bool {
-        self.network == Network::Host || port.host_port.is_some()
-    }
-
     /// The number the node must give to `port`, `None` if any will do.
     pub fn demanded_host_port(&self, port: &Port) -> Option<u16> {
         let demanded = match self.network {

@@ -19,7 +19,7 @@ pub(super) fn outdated(app: &App, next: &Next) -> Vec<TaskId> {
     let mut old: Vec<&Arc<Task>> =
         app.tasks.values().filter(|task| task.is_wanted() && !app.is_current(task.version)).collect();
     old.sort_by_key(|task| order(app, task));
-    let (running, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|t| t.state == TaskState::Running);
+    let (running, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|task| app.serves(task));
     let allowed = running.into_iter().take(next.kill_old_running as usize);
     others.into_iter().chain(allowed).map(|task| task.id.clone()).collect()
 }
@@ -38,7 +38,7 @@ pub(super) fn surplus(state: &State, app: &App, next: &Next) -> Vec<TaskId> {
     let mut spare = next.kill_surplus_running;
     for _ in 0..next.kill_surplus {
         if spare == 0 {
-            left.retain(|task| task.state != TaskState::Running);
+            left.retain(|task| !app.serves(task));
         }
         let mut sizes: BTreeMap<Option<String>, usize> = BTreeMap::new();
         for task in &left {
@@ -50,7 +50,7 @@ pub(super) fn surplus(state: &State, app: &App, next: &Next) -> Vec<TaskId> {
             break;
         };
         let victim = left.remove(at);
-        spare -= u32::from(victim.state == TaskState::Running);
+        spare -= u32::from(app.serves(victim));
         victims.push(victim.id.clone());
     }
     victims
@@ -66,12 +66,20 @@ fn group_of<'a>(state: &'a State, app: &'a App) -> impl Fn(&Task) -> Option<Stri
 }
 
 /// Ascending: who goes first. The id settles ties, so that every server would choose alike.
-/// A task that its node stops already goes before all: it serves nobody, though its state comes after running.
-fn order(app: &App, task: &Task) -> (bool, TaskState, Timestamp, Reverse<Timestamp>, TaskId) {
+/// A task that its node stops already goes before all: it serves nobody, though its state comes after running. Then
+/// those that serve nobody for another reason, the unhealthy among them.
+fn order(app: &App, task: &Task) -> (bool, bool, TaskState, Timestamp, Reverse<Timestamp>, TaskId) {
     let since = task.started_at.unwrap_or(task.staged_at);
     let (oldest, youngest) = match app.spec.kill_selection {
         KillSelection::OldestFirst => (since, Timestamp::default()),
         KillSelection::YoungestFirst => (Timestamp::default(), since),
     };
-    (task.state != TaskState::Killing, task.state, oldest, Reverse(youngest), task.id.clone())
+    (
+        task.state != TaskState::Killing,
+        app.serves(task),
+        task.state,
+        oldest,
+        Reverse(youngest),
+        task.id.clone(),
+    )
 }

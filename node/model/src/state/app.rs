@@ -10,7 +10,7 @@ use crate::app::AppSpec;
 use crate::command::Reject;
 use crate::node::Resources;
 use crate::task::{KillReason, Task};
-use crate::{TaskId, Timestamp, limits};
+use crate::{TaskId, Timestamp, health, limits};
 
 impl App {
     pub(super) fn new(spec: Arc<AppSpec>) -> Self {
@@ -36,6 +36,16 @@ impl App {
     pub fn spec_of(&self, version: Timestamp) -> Option<&Arc<AppSpec>> {
         let current = Some(&self.spec).filter(|_| self.is_current(version));
         current.or_else(|| self.versions.iter().rfind(|spec| runs(spec, version)))
+    }
+
+    /// True if `task` answers those it is there for, by the checks of the definition that it runs.
+    pub fn serves(&self, task: &Task) -> bool {
+        health::serves(self.spec_of(task.version).unwrap_or(&self.spec), task)
+    }
+
+    /// What the health checks say of `task`.
+    pub fn verdict(&self, task: &Task) -> health::Verdict {
+        health::verdict(self.spec_of(task.version).unwrap_or(&self.spec), &task.health)
     }
 
     /// What `task` holds of its node.

@@ -45,7 +45,10 @@ impl State {
                     format!("task {task} is not listed under {id}")
                 })?;
                 check(self.nodes.contains_key(&value.node), || format!("task {task} is on an unknown node"))?;
-                check(app.spec_of(value.version).is_some(), || format!("task {task} has no definition"))?;
+                let spec = app.spec_of(value.version);
+                check(spec.is_some(), || format!("task {task} has no definition"))?;
+                let checks = spec.map_or(0, |spec| spec.health_checks.len());
+                check(value.health.len() <= checks, || format!("task {task} has more health than checks"))?;
             }
         }
         check(live == self.task_apps.len(), || "task_apps lists tasks that do not live".to_owned())

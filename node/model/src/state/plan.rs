@@ -46,6 +46,7 @@ impl State {
             state: TaskState::Staging,
             ports: launch.ports.to_vec(),
             addresses: Vec::new(),
+            health: Vec::new(),
             staged_at: self.now,
             started_at: None,
             kill: None,
@@ -87,17 +88,16 @@ impl State {
         let gone = || format!("task {task}");
         let (app, live) = self.task(task).ok_or_else(gone)?;
         let next = deploy::next(app);
-        let allowed =
-            if live.state == TaskState::Running { next.kill_surplus_running } else { next.kill_surplus };
+        let allowed = if app.serves(live) { next.kill_surplus_running } else { next.kill_surplus };
         let is_right = live.is_wanted()
             && match reason {
                 KillReason::ScaledDown => app.is_current(live.version) && allowed > 0,
-                KillReason::Replaced if live.state == TaskState::Running => {
+                KillReason::Replaced if app.serves(live) => {
                     !app.is_current(live.version) && next.kill_old_running > 0
                 }
                 KillReason::Replaced => !app.is_current(live.version),
-                // People ask for this by a command of their own.
-                KillReason::Requested => false,
+                // People ask for the one by a command of their own, a report brings the other.
+                KillReason::Requested | KillReason::Unhealthy => false,
             };
         if is_right && self.sentence(task, reason) { Ok(()) } else { Err(gone()) }
     }

@@ -9,6 +9,7 @@ use super::{App, DeploymentKind, State};
 use crate::app::AppSpec;
 use crate::command::{Outcome, Reject};
 use crate::event::{EventKind, TaskStatus};
+use crate::health::{self, CheckHealth, Verdict};
 use crate::task::{EndState, Ended, Exit, KillReason, Task, TaskChange, TaskState, TaskUpdate};
 use crate::{AppId, DeploymentId, NodeId, TaskId, deploy, limits};
 
@@ -34,6 +35,10 @@ impl State {
             TaskChange::Starting => self.advance(app, update, TaskState::Starting, &[]),
             TaskChange::Running { addresses } => {
                 self.advance(app, update, TaskState::Running, addresses);
+                self.finish_if_reached(app);
+            }
+            TaskChange::Health { checks } => {
+                self.judge(app, &update.task, checks);
                 self.finish_if_reached(app);
             }
             TaskChange::Killing => self.advance(app, update, TaskState::Killing, &[]),
@@ -62,6 +67,47 @@ impl State {
         }
     }
 
+    /// Takes in what the health checks of a running task found. A check that failed too often ends the task.
+    fn judge(&mut self, id: &AppId, task: &TaskId, checks: &[CheckHealth]) {
+        let Some(app) = self.app_mut(id) else { return };
+        let Some(spec) = app.tasks.get(task).map(|t| app.spec_of(t.version).unwrap_or(&app.spec).clone())
+        else {
+            return;
+        };
+        let Some(task) = app.tasks.get_mut(task).map(Arc::make_mut) else { return };
+        if task.state != TaskState::Running || !task.is_wanted() {
+            return;
+        }
+        let before = health::verdict(&spec, &task.health);
+        let seen: Vec<CheckHealth> = checks.iter().take(spec.health_checks.len()).map(bounded).collect();
+        let old = std::mem::replace(&mut task.health, seen);
+        let task = task.clone();
+        let gives_up = task.health.iter().zip(&spec.health_checks).any(|(seen, check)| seen.gives_up(check));
+        for (at, seen) in task.health.iter().enumerate() {
+            if seen.alive == Some(false) && old.get(at).is_none_or(|old| old.alive != Some(false)) {
+                let cause = seen.last_failure_cause.clone();
+                let (task, version) = (task.id.clone(), task.version);
+                self.emit(EventKind::HealthCheckFailed {
+                    app: id.clone(),
+                    task,
+                    version,
+                    check: at as u32,
+                    cause,
+                });
+            }
+        }
+        let after = health::verdict(&spec, &task.health);
+        if after != before && after != Verdict::Unknown {
+            let (alive, version) = (after == Verdict::Healthy, task.version);
+            self.emit(EventKind::HealthChanged { app: id.clone(), task: task.id.clone(), version, alive });
+        }
+        if gives_up && self.sentence(&task.id, KillReason::Unhealthy) {
+            let reason = health::complaint(&task.health);
+            let (node, version) = (task.node, task.version);
+            self.emit(EventKind::UnhealthyTask { app: id.clone(), task: task.id, node, version, reason });
+        }
+    }
+
     /// Deployments end in plans, except here: a task may start and end within one report, and a deployment that
     /// was complete for that moment must not stay open, and its app locked, because no plan was made in between.
     fn finish_if_reached(&mut self, id: &AppId) {
@@ -83,6 +129,11 @@ impl State {
         let Some(task) = app.tasks.remove(task) else { return };
         let state = exit.end_state(task.kill);
         let memory_mib = app.resources_of(&task).mem_mib;
+        let complaint = match task.kill {
+            Some(KillReason::Unhealthy) if message.is_empty() => health::complaint(&task.health),
+            _ => String::new(),
+        };
+        let message = if complaint.is_empty() { message } else { &complaint };
         let text = shortened(&exit.describe(task.kill, memory_mib, message));
         let counts = matches!(state, EndState::Finished | EndState::Failed | EndState::Error);
         // Failures of an outdated version say nothing about the one that is launched now.
@@ -167,6 +218,12 @@ pub(super) fn task_status(app: &AppId, task: &Task, status: TaskStatus, message:
         message,
         ports: task.ports.clone(),
     }
+}
+
+fn bounded(check: &CheckHealth) -> CheckHealth {
+    let mut check = check.clone();
+    check.last_failure_cause.truncate(check.last_failure_cause.floor_char_boundary(health::CAUSE_BYTES_MAX));
+    check
 }
 
 /// At most [`limits::MESSAGE_BYTES_MAX`] bytes of `text`, cut at a character.

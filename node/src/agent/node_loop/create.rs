@@ -3,23 +3,24 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use model::app::Network;
 use model::{NodeId, State, TaskId, app};
 
-use crate::config::Paths;
+use super::Parts;
+use crate::network::chain;
 use crate::oci::bundle::{self, Launch};
 
 /// Writes the bundle of `task`; the error is a sentence for the task's history.
-pub async fn bundle(
-    paths: &Paths,
-    state: &Arc<State>,
-    node: NodeId,
-    task: &TaskId,
-) -> Result<PathBuf, String> {
-    let launch = launch(state, node, task).ok_or("it is no longer planned")?;
+pub async fn bundle(parts: &Parts, state: &Arc<State>, task: &TaskId) -> Result<PathBuf, String> {
+    let mut launch = launch(state, parts.node, task).ok_or("it is no longer planned")?;
     if let Some(image) = launch.app.container.as_ref().and_then(|c| c.image.as_ref()) {
         return Err(format!("image {}: this version cannot pull images yet", image.reference));
     }
-    let paths = paths.clone();
+    if launch.app.network != Network::Host {
+        let attachment = parts.network.attach(task).await;
+        launch.network = Some(attachment.map_err(|error| format!("its network: {}", chain(&error)))?);
+    }
+    let paths = parts.paths.clone();
     let written = tokio::task::spawn_blocking(move || bundle::write(&paths, &launch)).await;
     written.map_err(|panic| panic.to_string())?.map_err(|error| chain(&error))
 }
@@ -35,12 +36,7 @@ fn launch(state: &State, node: NodeId, id: &TaskId) -> Option<Launch> {
         app: (**spec).clone(),
         hostname: me.name.clone(),
         addresses: me.addresses.clone(),
+        network: None,
         layers: Vec::new(),
     })
-}
-
-/// The error with everything beneath it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |e| e.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

@@ -5,9 +5,10 @@
 //! crash anywhere here only repeats a round.
 
 mod create;
-mod report;
+pub mod report;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,30 +21,40 @@ use tokio_util::sync::CancellationToken;
 use super::init_link::{InitLink, World};
 use crate::config::Paths;
 use crate::init::protocol::ToInit;
+use crate::network::Network;
 
 /// Containers being created at once per processor: more only make each wait longer.
 const CREATES_PER_CPU: usize = 2;
 
 const READ_RETRY: Duration = Duration::from_millis(250);
 
-pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, shutdown: CancellationToken) {
+/// What the loop works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub cluster: Cluster,
+    pub init: InitLink,
+    pub node: NodeId,
+    pub paths: Paths,
+    pub network: Network,
+}
+
+pub async fn run(parts: Parts, shutdown: CancellationToken) {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut states = cluster.watch();
-    let mut worlds = init.world();
+    let mut states = parts.cluster.watch();
+    let mut worlds = parts.init.world();
+    let mut openings = parts.network.openings();
     let mut node = NodeLoop {
-        cluster,
-        init,
-        node,
-        paths,
+        parts,
         creating: BTreeSet::new(),
         creates_max: CREATES_PER_CPU * processors,
         reports: JoinSet::new(),
     };
     // A state still being replayed does not know the tasks that live here: they would look like strangers.
     tokio::select! {
-        () = caught_up(&node.cluster) => {}
+        () = caught_up(&node.parts.cluster) => {}
         () = shutdown.cancelled() => return,
     }
+    tokio::spawn(node.parts.network.clone().run(states.clone(), shutdown.clone()));
     let mut reason = "start";
     loop {
         let (state, world) = (states.borrow_and_update().clone(), worlds.borrow_and_update().clone());
@@ -58,6 +69,10 @@ pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, s
                 Ok(()) => "init told something",
                 Err(_) => return,
             },
+            changed = openings.changed() => match changed {
+                Ok(()) => "host ports changed",
+                Err(_) => return,
+            },
             Some(_) = node.reports.join_next() => "report written",
             () = shutdown.cancelled() => return,
         };
@@ -65,7 +80,7 @@ pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, s
 }
 
 /// Returns once this node has applied all that was acknowledged before the agent started.
-async fn caught_up(cluster: &Cluster) {
+pub async fn caught_up(cluster: &Cluster) {
     let mut leadership = cluster.leadership();
     while let Err(error) = cluster.read().await {
         tracing::debug!(%error, "the state is not fresh yet");
@@ -75,10 +90,7 @@ async fn caught_up(cluster: &Cluster) {
 }
 
 struct NodeLoop {
-    cluster: Cluster,
-    init: InitLink,
-    node: NodeId,
-    paths: Paths,
+    parts: Parts,
     /// Ordered from init and not answered yet.
     creating: BTreeSet<TaskId>,
     creates_max: usize,
@@ -98,23 +110,34 @@ impl NodeLoop {
             return;
         }
         // Tasks of an earlier boot are gone: nothing is concluded before the state knows of this boot.
-        if state.nodes.get(&self.node).is_none_or(|me| me.boot_id != world.boot_id) {
+        if state.nodes.get(&self.parts.node).is_none_or(|me| me.boot_id != world.boot_id) {
             return;
         }
         self.creating.retain(|task| !is_answered(world, task));
         let mut updates = Vec::new();
-        for step in desired::diff(state, self.node, &self.observed(world)) {
+        for step in desired::diff(state, self.parts.node, &self.observed(world)) {
             tracing::debug!(?step, reason, "step");
             match step {
                 Step::Create { task } => self.create(state, task).await,
-                Step::Stop { task, grace_ms } => self.init.send(ToInit::Stop { task, grace_ms }).await,
-                Step::Forget { task } => self.init.acknowledge(task).await,
-                report => updates.extend(report::update(report, state, world, self.node)),
+                Step::Stop { task, grace_ms } => self.parts.init.send(ToInit::Stop { task, grace_ms }).await,
+                Step::Forget { task } => self.parts.init.acknowledge(task).await,
+                // Who hears that it runs finds its ports open.
+                Step::ReportRunning { task } if !self.parts.network.is_open(&task) => {}
+                report => updates.extend(report::update(report, world, |task| self.addresses(state, task))),
             }
         }
+        let is_known = |task: &TaskId| state.task_apps.contains_key(task) || is_answered(world, task);
+        self.parts.network.retain(|task| is_known(task) || self.creating.contains(task));
         if !updates.is_empty() && self.reports.is_empty() {
-            self.reports.spawn(report::write(self.cluster.clone(), self.node, updates));
+            self.reports.spawn(report::write(self.parts.cluster.clone(), self.parts.node, updates));
         }
+    }
+
+    /// A task's own address, or those of the node it shares.
+    fn addresses(&self, state: &State, task: &TaskId) -> Vec<IpAddr> {
+        let own = self.parts.network.address_of(task).map(|address| vec![IpAddr::V4(address)]);
+        let of_node = || state.nodes.get(&self.parts.node).map(|n| n.addresses.clone()).unwrap_or_default();
+        own.unwrap_or_else(of_node)
     }
 
     fn observed(&self, world: &World) -> Vec<Observed> {
@@ -130,15 +153,15 @@ impl NodeLoop {
         if self.creating.len() >= self.creates_max {
             return;
         }
-        match create::bundle(&self.paths, state, self.node, &task).await {
+        match create::bundle(&self.parts, state, &task).await {
             Ok(bundle) => {
                 tracing::info!(%task, "create");
                 self.creating.insert(task.clone());
-                self.init.send(ToInit::Create { task, bundle }).await;
+                self.parts.init.send(ToInit::Create { task, bundle }).await;
             }
             Err(message) => {
                 tracing::warn!(%task, message, "not created");
-                self.init.failed_to_create(task, message);
+                self.parts.init.failed_to_create(task, message);
             }
         }
     }

@@ -1,12 +1,13 @@
 //! What this node tells the cluster of its tasks: a batch for each round, written to the log.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use cluster::{Cluster, Proposal};
 use model::auth::Actor;
 use model::desired::Step;
 use model::task::{Exit, TaskChange, TaskUpdate};
-use model::{Command, NodeId, Origin, State, limits};
+use model::{Command, NodeId, Origin, TaskId, limits};
 
 use crate::agent::init_link::World;
 
@@ -14,10 +15,15 @@ use crate::agent::init_link::World;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// The line of a report for a step that asks for one; `None` for other steps.
-pub fn update(step: Step, state: &State, world: &World, node: NodeId) -> Option<TaskUpdate> {
+/// `addresses` are those under which a running task is reached.
+pub fn update(
+    step: Step,
+    world: &World,
+    addresses: impl FnOnce(&TaskId) -> Vec<IpAddr>,
+) -> Option<TaskUpdate> {
     let (task, change) = match step {
         Step::ReportRunning { task } => {
-            let addresses = state.nodes.get(&node).map(|n| n.addresses.clone()).unwrap_or_default();
+            let addresses = addresses(&task);
             (task, TaskChange::Running { addresses })
         }
         Step::ReportKilling { task } => (task, TaskChange::Killing),
@@ -66,7 +72,6 @@ fn truncate(text: &mut String, bytes: usize) {
 mod tests {
     use super::*;
     use crate::init::protocol::ExitRecord;
-    use model::TaskId;
 
     #[test]
     fn an_end_is_told_as_init_saw_it() {
@@ -74,7 +79,7 @@ mod tests {
         let mut world = World::default();
         let of = |world: &World| {
             let step = Step::ReportEnded { task: task.clone() };
-            update(step, &State::default(), world, NodeId(1)).unwrap()
+            update(step, world, |_| Vec::new()).unwrap()
         };
         world.failures.insert(task.clone(), "no such command".into());
         let ended = |exit| TaskChange::Ended { exit };

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::definition;
 use super::deployments::{ActionRef, Step, action_name};
+use super::health_events;
 use super::view::{IpView, Shown, end_state, host, ip_views, live_state};
 
 /// One server-sent event without its id.
@@ -48,6 +49,12 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
                     frame("status_update_event", &change.status()),
                 ]
             })
+        }
+        EventKind::HealthChanged { .. }
+        | EventKind::HealthCheckFailed { .. }
+        | EventKind::UnhealthyTask { .. } => {
+            let (kind, body) = health_events::frame(&event.kind, state);
+            vec![frame(kind, &body)]
         }
         EventKind::DeploymentStarted { deployment, app, version } => {
             let plan = Plan::new(state, *deployment, app, *version, form);
@@ -356,6 +363,21 @@ mod tests {
         check(
             status(TaskStatus::Ended(EndState::Failed)),
             &[("instance_changed_event", "/condition", "Failed"), ("status_update_event", "/message", "why")],
+        );
+        let task = TaskId::new(&app, 1, 2);
+        check(
+            EventKind::HealthChanged { app: of(&app), task: task.clone(), version, alive: true },
+            &[("health_status_changed_event", "/instanceId", task.instance())],
+        );
+        let cause = "why".to_owned();
+        check(
+            EventKind::HealthCheckFailed { app: of(&app), task: task.clone(), version, check: 0, cause },
+            &[("failed_health_check_event", "/taskId", task.as_str())],
+        );
+        let reason = "why".to_owned();
+        check(
+            EventKind::UnhealthyTask { app: of(&app), task: task.clone(), node: NodeId(1), version, reason },
+            &[("unhealthy_instance_kill_event", "/reason", "why")],
         );
         check(
             EventKind::DeploymentStarted { deployment: id, app: of(&app), version },

@@ -3,6 +3,7 @@
 mod definition;
 mod deployments;
 mod events;
+mod health_events;
 mod info;
 mod kill;
 mod path;

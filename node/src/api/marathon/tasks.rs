@@ -95,12 +95,10 @@ fn endpoints<'a>(state: &State, apps: impl Iterator<Item = &'a App>) -> String {
         if app.spec.ports.is_empty() {
             line(&' ', running.iter().map(|task| bracketed(host(state, task.node))).collect());
         }
-        // Ports that take none of the node's have no place in a task's ports, and are shown as 0.
-        let mut taken = 0..;
-        for port in &app.spec.ports {
-            let index = app.spec.takes_host_port(port).then(|| taken.next()).flatten();
+        // Ports that take none of the node's are shown as 0.
+        for (index, port) in app.spec.ports.iter().enumerate() {
             let addresses = running.iter().map(|task| {
-                let port = index.and_then(|index: usize| task.ports.get(index)).copied().unwrap_or(0);
+                let port = task.ports.get(index).copied().unwrap_or(0);
                 format!("{}:{port}", bracketed(host(state, task.node)))
             });
             line(&port.service_port, addresses.collect());

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 
 use model::app::AppSpec;
+use model::health::Verdict;
 use model::state::App;
 use model::task::{EndState, Ended, Task, TaskState};
 use model::{AppId, DeploymentId, NodeId, State, Timestamp};
@@ -36,7 +37,7 @@ pub struct TaskView<'a> {
     started_at: Option<Shown<Timestamp>>,
     version: Shown<Timestamp>,
     ip_addresses: Vec<IpView>,
-    health_check_results: [(); 0],
+    health_check_results: Vec<HealthView<'a>>,
     local_volumes: [(); 0],
 }
 
@@ -61,10 +62,39 @@ impl<'a> TaskView<'a> {
             started_at: task.started_at.map(Shown),
             version: Shown(task.version),
             ip_addresses: ip_views(task),
-            health_check_results: [],
+            health_check_results: health_views(task),
             local_volumes: [],
         }
     }
+}
+
+/// One line of `healthCheckResults`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthView<'a> {
+    alive: bool,
+    consecutive_failures: u32,
+    first_success: Option<Shown<Timestamp>>,
+    last_success: Option<Shown<Timestamp>>,
+    last_failure: Option<Shown<Timestamp>>,
+    last_failure_cause: Option<&'a str>,
+    instance_id: &'a str,
+}
+
+/// Of the checks that have said something.
+fn health_views(task: &Task) -> Vec<HealthView<'_>> {
+    let known = task.health.iter().filter(|check| check.alive.is_some());
+    known
+        .map(|check| HealthView {
+            alive: check.alive == Some(true),
+            consecutive_failures: check.consecutive_failures,
+            first_success: check.first_success.map(Shown),
+            last_success: check.last_success.map(Shown),
+            last_failure: check.last_failure.map(Shown),
+            last_failure_cause: Some(check.last_failure_cause.as_str()).filter(|cause| !cause.is_empty()),
+            instance_id: task.id.instance(),
+        })
+        .collect()
 }
 
 pub fn ip_views(task: &Task) -> Vec<IpView> {
@@ -172,15 +202,16 @@ impl<'a> AppView<'a> {
     pub fn new(state: &'a State, app: &'a App, deployments: &Deployments, embed: Embed) -> Self {
         let in_states =
             |wanted: &[TaskState]| app.tasks.values().filter(|t| wanted.contains(&t.state)).count();
+        // A task that is not judged yet, or has no checks, is neither.
+        let judged = |wanted| app.tasks.values().filter(|task| app.verdict(task) == wanted).count();
         let tasks = || app.tasks.values().map(|task| TaskView::new(state, app, task)).collect();
         let failure = app.last_failure.as_ref().filter(|_| embed.last_failure);
         Self {
             definition: super::definition::view(&app.spec),
             tasks_staged: in_states(&[TaskState::Staging, TaskState::Starting]),
             tasks_running: in_states(&[TaskState::Running]),
-            // No app has health checks that run yet: tasks are neither healthy nor unhealthy.
-            tasks_healthy: 0,
-            tasks_unhealthy: 0,
+            tasks_healthy: judged(Verdict::Healthy),
+            tasks_unhealthy: judged(Verdict::Unhealthy),
             deployments: deployments.of(&app.spec.id),
             tasks: embed.tasks.then(tasks),
             last_task_failure: failure.map(|ended| FailureView::new(state, app, ended)),

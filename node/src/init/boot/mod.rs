@@ -5,7 +5,7 @@
 
 mod clock_floor;
 mod disk;
-mod modules;
+pub mod modules;
 mod mounts;
 mod pattern;
 pub mod power;

@@ -25,35 +25,44 @@ const UEVENT_GROUP_KERNEL: u32 = 1;
 const UEVENT_BUFFER_BYTES: usize = 1024 * 1024;
 
 pub struct Modules {
-    folder: PathBuf,
-    /// Name to its file and the files it depends on, nearest first.
-    files: HashMap<String, Vec<String>>,
+    catalogue: Catalogue,
     /// Pattern and module.
     aliases: Vec<(String, String)>,
-    loaded: HashSet<String>,
     seen: HashSet<String>,
     events: OwnedFd,
 }
 
+/// The modules that lie ready, by name.
+struct Catalogue {
+    folder: PathBuf,
+    /// Name to its file and the files it depends on, nearest first.
+    files: HashMap<String, Vec<String>>,
+    loaded: HashSet<String>,
+}
+
+/// For features that no device asks for, at their first use. Off the image the kernel asks for its modules itself, so
+/// a module that cannot be loaded is only told: what needs it says more.
+pub fn load_by_name(names: &[&str]) {
+    let Ok(mut catalogue) = Catalogue::open() else { return };
+    for fault in names.iter().filter_map(|name| catalogue.load(name).err()) {
+        tracing::warn!(fault, "a kernel module");
+    }
+}
+
 impl Modules {
     pub fn open() -> io::Result<Self> {
-        let release = nix::sys::utsname::uname()?;
-        let folder = Path::new("/lib/modules").join(release.release());
-        let dependencies = fs::read_to_string(folder.join("modules.dep"))?;
-        let aliases = fs::read_to_string(folder.join("modules.alias"))?;
-        let loaded = fs::read_to_string("/proc/modules").unwrap_or_default();
+        let catalogue = Catalogue::open()?;
+        let aliases = fs::read_to_string(catalogue.folder.join("modules.alias"))?;
         Ok(Self {
-            folder,
-            files: dependencies.lines().filter_map(parse_dependencies).collect(),
+            catalogue,
             aliases: aliases.lines().filter_map(parse_alias).collect(),
-            loaded: loaded.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect(),
             seen: HashSet::new(),
             events: subscribe()?,
         })
     }
 
     pub fn loaded(&self) -> usize {
-        self.loaded.len()
+        self.catalogue.loaded.len()
     }
 
     /// Walks all devices until no walk finds a new one.
@@ -71,21 +80,7 @@ impl Modules {
 
     /// Loads a module by name with all it needs. Built into the kernel or loaded already is success.
     pub fn load(&mut self, name: &str) -> Result<(), String> {
-        let name = name.replace('-', "_");
-        let Some(files) = self.files.get(&name).cloned() else {
-            let built_in = fs::read_to_string(self.folder.join("modules.builtin")).unwrap_or_default();
-            let known = built_in.lines().any(|line| module_name(line) == name);
-            return if known { Ok(()) } else { Err(format!("there is no module {name}")) };
-        };
-        for file in files.iter().rev() {
-            let name = module_name(file);
-            if self.loaded.contains(&name) {
-                continue;
-            }
-            insert(&self.folder.join(file)).map_err(|error| format!("module {name}: {error}"))?;
-            self.loaded.insert(name);
-        }
-        Ok(())
+        self.catalogue.load(name)
     }
 
     /// Waits for a new device and loads its driver; false if none came in time.
@@ -108,6 +103,38 @@ impl Modules {
                 super::say(&error);
             }
         }
+    }
+}
+
+impl Catalogue {
+    fn open() -> io::Result<Self> {
+        let release = nix::sys::utsname::uname()?;
+        let folder = Path::new("/lib/modules").join(release.release());
+        let dependencies = fs::read_to_string(folder.join("modules.dep"))?;
+        let loaded = fs::read_to_string("/proc/modules").unwrap_or_default();
+        Ok(Self {
+            folder,
+            files: dependencies.lines().filter_map(parse_dependencies).collect(),
+            loaded: loaded.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect(),
+        })
+    }
+
+    fn load(&mut self, name: &str) -> Result<(), String> {
+        let name = name.replace('-', "_");
+        let Some(files) = self.files.get(&name).cloned() else {
+            let built_in = fs::read_to_string(self.folder.join("modules.builtin")).unwrap_or_default();
+            let known = built_in.lines().any(|line| module_name(line) == name);
+            return if known { Ok(()) } else { Err(format!("there is no module {name}")) };
+        };
+        for file in files.iter().rev() {
+            let name = module_name(file);
+            if self.loaded.contains(&name) {
+                continue;
+            }
+            insert(&self.folder.join(file)).map_err(|error| format!("module {name}: {error}"))?;
+            self.loaded.insert(name);
+        }
+        Ok(())
     }
 }
 

@@ -12,6 +12,8 @@ const PROTOCOLS: [(&str, Protocol); 4] = [
     ("udp,tcp", Protocol::Both),
     ("tcp,udp", Protocol::Both),
 ];
+/// The one port of the node that is also asked by udp.
+const DNS: u16 = 53;
 /// A name becomes a DNS label and part of a variable's name.
 const NAME_BYTES_MAX: usize = 63;
 
@@ -38,11 +40,12 @@ pub fn port_definition(item: &Field) -> Option<Port> {
 /// An entry of `portMappings`, old place or new.
 pub fn port_mapping(item: &Field) -> Option<Port> {
     let fields = item.object(keys::PORT_MAPPING)?;
+    let common = common(&fields);
     Some(Port {
         service_port: number(&fields, "servicePort").unwrap_or(0),
         container_port: Some(number(&fields, "containerPort").unwrap_or(0)),
-        host_port: number(&fields, "hostPort"),
-        ..common(&fields)
+        host_port: host_port(&fields, common.protocol),
+        ..common
     })
 }
 
@@ -66,6 +69,20 @@ pub fn definition(port: u16) -> Port {
 
 fn number(fields: &Fields, key: &str) -> Option<u16> {
     fields.integer(key, 0..=65_535).map(|n| n as u16)
+}
+
+fn host_port(fields: &Fields, protocol: Protocol) -> Option<u16> {
+    let port = number(fields, "hostPort")?;
+    let owner = limits::NODE_PORTS.iter().find(|(taken, _)| *taken == port);
+    if let Some((_, owner)) = owner
+        && (protocol != Protocol::Udp || port == DNS)
+    {
+        fields.rule(
+            "hostPort",
+            format!("is {port}, which each node uses itself for {owner}; expected another port"),
+        );
+    }
+    Some(port)
 }
 
 fn common(fields: &Fields) -> Port {

@@ -1,6 +1,7 @@
 //! Commands and their answers, as the API and the nodes rely on them.
 
 mod apps;
+mod health;
 mod limits;
 mod nodes;
 mod requests;

@@ -152,3 +152,18 @@ fn network_names_of_mappings() {
         "docker": {"image": "x", "network": "BRIDGE", "portMappings": [{"containerPort": 2}]}}"#;
     check(clash, "/container/docker/portMappings", &["differ from `container.portMappings`"]);
 }
+
+#[test]
+fn host_ports_of_the_node_itself_are_refused_with_their_owner() {
+    let mapping = |fields: &str| {
+        format!(
+            r#""networks": [{{"mode": "container/bridge"}}], "container": {{"portMappings": [{{"containerPort": 1, {fields}}}]}}"#
+        )
+    };
+    let path = "/container/portMappings(0)/hostPort";
+    check(&mapping(r#""hostPort": 8080"#), path, &["is 8080", "itself for the console"]);
+    check(&mapping(r#""hostPort": 53, "protocol": "udp""#), path, &["is 53", "names"]);
+    check(&mapping(r#""hostPort": 8080, "protocol": "udp,tcp""#), path, &["is 8080"]);
+    assert_eq!(app(&mapping(r#""hostPort": 8080, "protocol": "udp""#)).ports[0].host_port, Some(8080));
+    assert_eq!(app(&mapping(r#""hostPort": 80"#)).ports[0].host_port, Some(80));
+}

@@ -103,7 +103,9 @@
     const skip = end - Number(offset);
     if (skip >= bytes.length) return;
     const atBottom = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 24;
-    pane.append(decoders.get(pane).decode(bytes.subarray(Math.max(0, skip)), { stream: true }));
+    const text = decoders.get(pane).decode(bytes.subarray(Math.max(0, skip)), { stream: true });
+    // As the server does it: what would command a terminal is left out.
+    pane.append(text.replace(/\x1b(\[[0-9;:?]*[ -\/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\^_])/g, ""));
     pane.dataset.end = Number(offset) + bytes.length;
     if (pane.textContent.length > SHOWN_MAX) pane.textContent = pane.textContent.slice(-SHOWN_MAX / 2);
     if (atBottom) pane.scrollTop = pane.scrollHeight;
@@ -153,7 +155,7 @@
   });
   if (location.hash === "#q" && byId("q")) byId("q").focus();
 
-  for (const pane of document.querySelectorAll(".log pre")) pane.scrollTop = pane.scrollHeight;
+  for (const pane of document.querySelectorAll(".log pre[data-tail]")) pane.scrollTop = pane.scrollHeight;
   synchronise();
   count();
   setInterval(count, 1000);

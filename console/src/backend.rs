@@ -11,6 +11,9 @@ use model::node::Resources;
 use model::{Applied, Command, DeploymentId, NodeId, Origin, State, TaskId, Timestamp};
 use tokio::sync::watch;
 
+use crate::inspect::{Inspector, NoInspector};
+use crate::sandbox::{NoSandboxes, Sandboxes};
+
 /// A command with what only the front door knows. The backend adds format and time.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -64,6 +67,11 @@ pub enum SandboxError {
     NotFound,
     #[error("the sandbox of this task is on another node")]
     Elsewhere(NodeId),
+    /// Links that lead outside, and whatever is neither file nor folder.
+    #[error("this is not opened: {0}")]
+    Refused(&'static str),
+    #[error("too many archives are being made on this node; try again in a moment")]
+    Busy,
     #[error("the sandbox cannot be read: {0}")]
     Io(String),
 }
@@ -188,4 +196,12 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<BoxStream<'static, LogChunk>, SandboxError>;
     /// Asks init; returns once it accepted.
     async fn power(&self, power: Power) -> Result<(), String>;
+    /// The files and output of this node's tasks.
+    fn sandboxes(&self) -> &dyn Sandboxes {
+        &NoSandboxes
+    }
+    /// The machine beneath this node.
+    fn inspector(&self) -> &dyn Inspector {
+        &NoInspector
+    }
 }

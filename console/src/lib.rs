@@ -5,14 +5,17 @@
 //! again. Without scripts every page and action works by plain requests.
 
 mod assets;
+pub mod attachment;
 mod backend;
 mod context;
 mod definition;
 mod guard;
+pub mod inspect;
 mod live;
 mod local;
 mod pages;
 mod router;
+pub mod sandbox;
 mod session;
 mod strings;
 mod view;

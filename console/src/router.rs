@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use model::limits;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 use crate::context::{Console, Context};
 use crate::{Backend, assets, guard, live, pages, strings as t};
@@ -22,9 +23,16 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/apps/{*id}", get(pages::app::show).post(pages::app::act))
         .route("/new", get(pages::create::form))
         .route("/tasks/{id}", get(pages::task::show).post(pages::task::act))
-        .route("/tasks/{id}/log/{stream}", get(pages::output::page))
+        .route("/tasks/{id}/log/{stream}", get(pages::log::page))
         .route("/tasks/{id}/files/{stream}", get(pages::output::download))
+        .route("/tasks/{id}/sandbox", get(pages::sandbox::show))
+        .route("/tasks/{id}/file", get(pages::sandbox::file))
+        .route("/tasks/{id}/archive", get(pages::sandbox::archive))
         .route("/node", get(pages::node::show).post(pages::node::act))
+        .route("/node/kernel", get(pages::machine::kernel))
+        .route("/node/kernel.txt", get(pages::machine::kernel_file))
+        .route("/node/services/{role}", get(pages::machine::service))
+        .route("/node/services/{role}/log.txt", get(pages::machine::service_file))
         .route("/claim", get(pages::claim::form).post(pages::claim::submit))
         .route("/login", get(pages::login::form).post(pages::login::submit))
         .route("/logout", post(pages::login::logout))
@@ -32,9 +40,15 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/assets/{name}", get(assets::asset))
         .fallback(no_such_page)
         .layer(DefaultBodyLimit::max(limits::REQUEST_BODY_BYTES_MAX))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible()))
         .layer(middleware::from_fn_with_state(backend.clone(), guard::guard))
         .with_state(backend as Console)
+}
+
+/// Files go out as they are: with their length, and without waiting in the compressor.
+fn compressible() -> impl Predicate {
+    let plain = |kind| NotForContentType::const_new(kind);
+    DefaultPredicate::new().and(plain("application/octet-stream")).and(plain("application/x-tar"))
 }
 
 async fn no_such_page(context: Context) -> axum::response::Response {

@@ -2,6 +2,10 @@
 //!
 //! Sentences say what happened, why, and what to do next.
 
+mod inspect;
+
+pub use inspect::*;
+
 use crate::{ClaimError, LoginError, Unavailable};
 
 pub const PRODUCT: &str = "Meseta";
@@ -328,7 +332,6 @@ pub const OLDER: &str = "Older";
 pub const NEWER: &str = "Newer";
 pub const FOLLOWING: &str = "live";
 pub const OUTPUT_TITLE: &str = "Output";
-pub const FACT_STAGED: &str = "Staged";
 pub const FACT_TASK_ID: &str = "Task id";
 pub const FACT_TASK_VERSION: &str = "App version";
 pub const FACT_TASK_ADDRESSES: &str = "Addresses";

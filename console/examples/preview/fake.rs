@@ -1,5 +1,8 @@
 //! A node that is not there: enough of one to look at every page, and to test them. No disk, no processes.
 
+#[path = "inside.rs"]
+mod inside;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
@@ -30,6 +33,7 @@ pub struct Fake {
     now: Timestamp,
     /// Appended to each task's output as it is followed; the preview lets it tick.
     pub ticking: bool,
+    inside: inside::Inside,
 }
 
 impl Fake {
@@ -41,6 +45,7 @@ impl Fake {
             refuse: Mutex::default(),
             now,
             ticking: false,
+            inside: inside::Inside,
         }
     }
 
@@ -173,7 +178,7 @@ pub fn furnish(state: &mut State) {
         state,
         r#"{"id":"/shop/web","container":{"type":"DOCKER","docker":{"image":"registry.example/shop/web:4.2.1"}},
             "cpus":0.5,"mem":512,"instances":3,"ports":[0,0],"labels":{"team":"shop","HAPROXY_GROUP":"external"},
-            "env":{"LOG_LEVEL":"info","SHOP_REGION":"north"},"flavour":"blue",
+            "env":{"LOG_LEVEL":"info","SHOP_REGION":"north","DB_PASSWORD":"hunter2"},"flavour":"blue",
             "healthChecks":[{"protocol":"HTTP","path":"/health"}]}"#,
     );
     for n in 0..3 {
@@ -353,6 +358,14 @@ impl Backend for Fake {
             Some((LogChunk { offset, first_offset: 0, data }, next))
         });
         Ok(stream::once(async move { first }).chain(ticks).boxed())
+    }
+
+    fn sandboxes(&self) -> &dyn sandbox::Sandboxes {
+        &self.inside
+    }
+
+    fn inspector(&self) -> &dyn inspect::Inspector {
+        &self.inside
     }
 
     async fn power(&self, power: Power) -> Result<(), String> {

@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::confirm::ConfirmPage;
 use crate::context::{Context, Fields, Frame, Tab, render};
+use crate::view::machine::{self, MachineView};
 use crate::view::node::{self, NodeView};
+use crate::view::words;
 use crate::{Power, strings as t};
 
 #[derive(Deserialize)]
@@ -22,6 +24,8 @@ pub struct Asked {
 struct NodePage {
     frame: Frame,
     node: NodeView,
+    machine: MachineView,
+    machine_error: String,
 }
 
 pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
@@ -33,7 +37,12 @@ pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
         "off" => confirm(&context, Power::Off, t::power_off_title(&status.name), t::power_off_text(tasks)),
         _ => {
             let frame = Frame { live: Some(String::new()), ..context.frame(t::NODE_TITLE, Tab::Node) };
-            render(&NodePage { frame, node: node::view(&status) })
+            let (hardware, machine_error) = match context.backend.inspector().hardware().await {
+                Ok(hardware) => (hardware, String::new()),
+                Err(error) => (Default::default(), words::sentence(&error.to_string())),
+            };
+            let machine = machine::view(hardware);
+            render(&NodePage { frame, node: node::view(&status), machine, machine_error })
         }
     }
 }

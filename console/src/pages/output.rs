@@ -1,22 +1,20 @@
-//! What a task wrote: the end of it on its page, any part of it, all of it as a file.
+//! What a task wrote: the end of it on its page, all of it as a file. Any part of it is [`super::log`]'s.
 //!
 //! Output is whatever a task cared to write. Here it is only ever text, never markup, and a download can run nothing.
 
-use askama::Template;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use model::TaskId;
-use serde::Deserialize;
 
-use crate::context::{Console, Context, Frame, Tab, render};
-use crate::view::task;
+use crate::context::{Console, Context};
+use crate::view::{ansi, task};
 use crate::{LogChunk, LogStream, SandboxError, strings as t};
 
 /// Shown on a page at once.
-const PAGE_BYTES: usize = 64 * 1024;
+pub const PAGE_BYTES: usize = 64 * 1024;
 /// Read at once for a download.
 const DOWNLOAD_BYTES: usize = 256 * 1024;
 
@@ -29,21 +27,6 @@ pub struct Pane {
     /// Where more of what came before is shown, if there is any.
     pub older: Option<String>,
     pub error: String,
-}
-
-#[derive(Template)]
-#[template(path = "log.html")]
-struct LogPage {
-    frame: Frame,
-    task_href: String,
-    pane: Pane,
-    range: String,
-    newer: String,
-}
-
-#[derive(Deserialize)]
-pub struct From {
-    offset: Option<u64>,
 }
 
 pub fn stream_of(name: &str) -> Option<LogStream> {
@@ -65,28 +48,26 @@ pub fn name_of(stream: LogStream) -> &'static str {
 /// The last part of a stream.
 pub async fn tail(context: &Context, id: &TaskId, stream: LogStream) -> Pane {
     match context.backend.read_log(id, stream, None, PAGE_BYTES).await {
-        Ok(chunk) => pane(id, stream, &chunk, true),
+        Ok(chunk) => pane(id, stream, &chunk),
         // A task that has not started yet has no files.
-        Err(SandboxError::NotFound) => {
-            pane(id, stream, &LogChunk { offset: 0, first_offset: 0, data: vec![] }, true)
-        }
-        Err(error) => Pane { error: error.to_string(), ..pane(id, stream, &EMPTY, true) },
+        Err(SandboxError::NotFound) => pane(id, stream, &EMPTY),
+        Err(error) => Pane { error: error.to_string(), ..pane(id, stream, &EMPTY) },
     }
 }
 
 const EMPTY: LogChunk = LogChunk { offset: 0, first_offset: 0, data: Vec::new() };
 
-/// `hold_back`: an unfinished character at the end is left for whoever reads on.
-fn pane(id: &TaskId, stream: LogStream, chunk: &LogChunk, hold_back: bool) -> Pane {
+/// An unfinished character at the end is left for whoever reads on.
+fn pane(id: &TaskId, stream: LogStream, chunk: &LogChunk) -> Pane {
     let name = name_of(stream);
-    let cut = if hold_back { unfinished(&chunk.data) } else { 0 };
+    let cut = unfinished(&chunk.data);
     let older = (chunk.offset > chunk.first_offset).then(|| {
         let from = chunk.offset.saturating_sub(PAGE_BYTES as u64).max(chunk.first_offset);
         format!("/tasks/{id}/log/{name}?offset={from}")
     });
     Pane {
         name,
-        text: String::from_utf8_lossy(&chunk.data[..chunk.data.len() - cut]).into_owned(),
+        text: ansi::plain(&chunk.data[..chunk.data.len() - cut]),
         end: chunk.end() - cut as u64,
         older,
         error: String::new(),
@@ -94,7 +75,7 @@ fn pane(id: &TaskId, stream: LogStream, chunk: &LogChunk, hold_back: bool) -> Pa
 }
 
 /// How many bytes at the end begin a UTF-8 character without ending it.
-fn unfinished(data: &[u8]) -> usize {
+pub fn unfinished(data: &[u8]) -> usize {
     let last_start = data.iter().rev().take(4).position(|byte| byte & 0xc0 != 0x80);
     let Some(back) = last_start else { return 0 };
     let length = match data[data.len() - 1 - back] {
@@ -104,29 +85,6 @@ fn unfinished(data: &[u8]) -> usize {
         _ => 1,
     };
     if back + 1 < length { back + 1 } else { 0 }
-}
-
-/// `GET /tasks/{id}/log/{stream}?offset=`
-pub async fn page(
-    context: Context,
-    Path((id, stream)): Path<(String, String)>,
-    Query(from): Query<From>,
-) -> Response {
-    let (Ok(id), Some(stream)) = (TaskId::parse(&id), stream_of(&stream)) else {
-        return context.not_found(t::NO_SUCH_TASK);
-    };
-    let chunk = match context.backend.read_log(&id, stream, from.offset, PAGE_BYTES).await {
-        Ok(chunk) => chunk,
-        Err(error) => return context.not_found(error.to_string()),
-    };
-    let pane = pane(&id, stream, &chunk, true);
-    render(&LogPage {
-        frame: context.frame(task::short(&id), Tab::Apps),
-        task_href: format!("/tasks/{id}"),
-        range: t::output_range(chunk.offset, pane.end),
-        newer: format!("/tasks/{id}/log/{}?offset={}", pane.name, pane.end),
-        pane,
-    })
 }
 
 /// `GET /tasks/{id}/files/{stream}`: everything still kept, up to what is written while it is sent.

@@ -9,6 +9,7 @@ use model::{Command, TaskId};
 use super::app::send;
 use super::output::{self, Pane};
 use crate::context::{Context, Fields, Frame, Tab, render};
+use crate::view::details::{self, Details, Meter};
 use crate::view::task::{self, TaskView};
 use crate::{LogStream, strings as t};
 
@@ -18,6 +19,11 @@ struct TaskPage {
     frame: Frame,
     task: TaskView,
     panes: Vec<Pane>,
+    details: Option<Details>,
+    /// What it uses right now; empty unless it runs here.
+    meters: Vec<Meter>,
+    /// What the kernel did about its memory, if anything.
+    oom_kills: String,
 }
 
 fn find(context: &Context, id: &str) -> Option<(TaskId, TaskView)> {
@@ -36,7 +42,12 @@ pub async fn show(context: Context, Path(id): Path<String>) -> Response {
     }
     let live = task.is_live.then(|| format!("task={id}"));
     let frame = Frame { live, ..context.frame(t::task_title(&task.app, &task.short), Tab::Apps) };
-    render(&TaskPage { frame, task, panes })
+    let details = details::find(&context.state, &id);
+    let usage = if task.is_live { context.backend.sandboxes().usage(&id).await.ok() } else { None };
+    let meters = usage.as_ref().zip(details.as_ref()).map(|(usage, details)| details::meters(usage, details));
+    let kills = usage.map_or(0, |usage| usage.out_of_memory_kills);
+    let oom_kills = if kills > 0 { t::oom_kills(kills) } else { String::new() };
+    render(&TaskPage { frame, task, panes, details, meters: meters.unwrap_or_default(), oom_kills })
 }
 
 pub async fn act(context: Context, Path(id): Path<String>, fields: Fields) -> Response {

@@ -1,7 +1,11 @@
 //! What pages show: plain values made from one state, ready for a template. Pure; no request, no backend.
 
+pub mod ansi;
 pub mod app;
 pub mod apps;
+pub mod details;
+pub mod log;
+pub mod machine;
 pub mod node;
 pub mod status;
 pub mod task;

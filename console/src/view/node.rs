@@ -23,6 +23,8 @@ pub struct Gauge {
     /// The whole, in whatever the gauge measures. What a node does not have is not shown.
     of: u64,
     pub percent: u64,
+    /// Part of the whole that no task is given, in percent.
+    pub kept: u64,
 }
 
 /// One boot phase on a scale of 1000 units.
@@ -66,10 +68,24 @@ fn gauges(status: &NodeStatus) -> Vec<Gauge> {
         text: t::used_of(&show(used), &show(of)),
         of,
         percent: (used * 100).checked_div(of).unwrap_or(0).min(100),
+        kept: 0,
+    };
+    // What the node keeps for itself is part of the bar, but never given away.
+    let all_mib = status.memory_total_kib / 1024;
+    let kept_mib = all_mib.saturating_sub(has.mem_mib);
+    let memory = gauge(t::GAUGE_MEMORY, used.mem_mib, has.mem_mib, words::mebibytes);
+    let memory = match (kept_mib * 100).checked_div(all_mib) {
+        Some(kept) if kept_mib > 0 => Gauge {
+            text: t::kept_for_node(&memory.text, &words::mebibytes(kept_mib)),
+            percent: (used.mem_mib * 100 / all_mib).min(100 - kept),
+            kept,
+            ..memory
+        },
+        _ => memory,
     };
     let gauges = vec![
         gauge(t::GAUGE_CPUS, used.cpu_milli, has.cpu_milli, words::cpus),
-        gauge(t::GAUGE_MEMORY, used.mem_mib, has.mem_mib, words::mebibytes),
+        memory,
         gauge(t::GAUGE_DISK, used.disk_mib, has.disk_mib, words::mebibytes),
         gauge(t::GAUGE_MEMORY_NOW, memory_used_kib, status.memory_total_kib, |kib| {
             words::mebibytes(kib / 1024)

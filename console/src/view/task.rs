@@ -49,7 +49,6 @@ pub struct TaskView {
     pub version: String,
     pub endpoints: Vec<Endpoint>,
     pub addresses: Vec<String>,
-    pub staged: Moment,
     pub started: Option<Moment>,
     pub ended: Option<Moment>,
     /// How long it ran, or empty.
@@ -132,7 +131,6 @@ fn base(state: &State, id: &AppId, task: &Task) -> TaskView {
         version: task.version.to_string(),
         endpoints: task.ports.iter().map(|port| endpoint(host, *port)).collect(),
         addresses: task.addresses.iter().map(ToString::to_string).collect(),
-        staged: task.staged_at.into(),
         started: task.started_at.map(Into::into),
         ended: None,
         ran_for: String::new(),
@@ -159,7 +157,7 @@ pub fn find(state: &State, id: &TaskId) -> Option<TaskView> {
 }
 
 /// The app a task belongs to by its name: ended tasks are in no index.
-fn app_of<'a>(state: &'a State, id: &TaskId) -> Option<&'a App> {
+pub fn app_of<'a>(state: &'a State, id: &TaskId) -> Option<&'a App> {
     let (flat, _) = id.instance().rsplit_once(".instance-")?;
     let app = AppId::parse(&flat.replace('_', "/")).ok()?;
     state.apps.get(&app).map(AsRef::as_ref)

@@ -15,8 +15,10 @@ use tokio::sync::watch;
 
 use super::claim::{Claim, Logins};
 use super::init_link::{InitLink, World};
+use super::inspect::NodeInspector;
 use super::logs::Logs;
 use super::machine::{self, Machine};
+use super::sandbox::NodeSandboxes;
 use crate::api::auth::password;
 use crate::init::protocol::ToInit;
 
@@ -30,6 +32,8 @@ pub struct NodeBackend {
     claim: Arc<Claim>,
     logins: Logins,
     logs: Logs,
+    sandboxes: NodeSandboxes,
+    inspector: NodeInspector,
 }
 
 impl NodeBackend {
@@ -39,8 +43,10 @@ impl NodeBackend {
         machine: Arc<Machine>,
         claim: Arc<Claim>,
         logs: Logs,
+        sandboxes: NodeSandboxes,
+        inspector: NodeInspector,
     ) -> Self {
-        Self { cluster, init, machine, claim, logins: Logins::default(), logs }
+        Self { cluster, init, machine, claim, logins: Logins::default(), logs, sandboxes, inspector }
     }
 
     async fn submit(&self, proposal: Proposal) -> Result<Applied, Unavailable> {
@@ -188,5 +194,13 @@ impl Backend for NodeBackend {
         }
         self.init.send(ToInit::Power { reboot: power == Power::Reboot }).await;
         Ok(())
+    }
+
+    fn sandboxes(&self) -> &dyn console::sandbox::Sandboxes {
+        &self.sandboxes
+    }
+
+    fn inspector(&self) -> &dyn console::inspect::Inspector {
+        &self.inspector
     }
 }

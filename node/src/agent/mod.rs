@@ -9,12 +9,14 @@ mod claim;
 mod health;
 mod identity;
 mod init_link;
+mod inspect;
 mod leader;
 mod logs;
 mod machine;
 mod memory;
 mod node_loop;
 mod register;
+mod sandbox;
 mod screen;
 mod sweep;
 
@@ -101,7 +103,12 @@ pub fn run(args: Args) -> Exit {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("MESETA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
 }
 
 /// The agent's life, in order. Ends with an error when the log's storage fails: a process that cannot write must
@@ -134,6 +141,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         machine.clone(),
         claim.clone(),
         logs,
+        sandbox::NodeSandboxes::new(args.paths.clone()),
+        inspect::NodeInspector::new(&args.paths),
     ));
 
     let network =

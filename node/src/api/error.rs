@@ -175,6 +175,8 @@ impl From<SandboxError> for ApiError {
         match error {
             SandboxError::NotFound => Self::not_found(error.to_string()),
             SandboxError::Elsewhere(_) => Self::new(StatusCode::MISDIRECTED_REQUEST, error.to_string()),
+            SandboxError::Refused(_) => Self::forbidden(error.to_string()),
+            SandboxError::Busy => Self::unavailable(error.to_string()),
             SandboxError::Io(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
     }

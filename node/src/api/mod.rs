@@ -46,9 +46,12 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         Api { backend, verified: Arc::default(), event_clients: Arc::new(Semaphore::new(EVENT_CLIENTS_MAX)) };
     // Streams would sit in the compressor's buffer; output of tasks is sent as it is.
     let compressible = DefaultPredicate::new().and(NotForContentType::const_new("text/event-stream"));
-    let compression = CompressionLayer::new()
-        .quality(tower_http::CompressionLevel::Fastest)
-        .compress_when(compressible.and(NotForContentType::const_new("text/plain")));
+    let compression = CompressionLayer::new().quality(tower_http::CompressionLevel::Fastest).compress_when(
+        compressible
+            .and(NotForContentType::const_new("text/plain"))
+            .and(NotForContentType::const_new("application/octet-stream"))
+            .and(NotForContentType::const_new("application/x-tar")),
+    );
     let guarded = marathon::routes().merge(meseta::routes()).layer(from_fn_with_state(api.clone(), gate));
     let open = Router::new().route("/ping", get(marathon::ping)).merge(meseta::open_routes());
     guarded

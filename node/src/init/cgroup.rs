@@ -86,6 +86,11 @@ impl Cgroups {
         })
     }
 
+    /// A file of the task's cgroup, of the first hierarchy that has it.
+    pub fn read(&self, task: &TaskId, file: &str) -> Option<String> {
+        self.folders(task.as_str()).find_map(|folder| fs::read_to_string(folder.join(file)).ok())
+    }
+
     /// Every name that has a cgroup below the base, ours or not.
     pub fn list(&self) -> Vec<TaskId> {
         let mut names: Vec<TaskId> = self

@@ -16,9 +16,14 @@ use crate::oci::control::HELPER_FD;
 const PROGRAM: &str = "/proc/self/exe";
 
 /// Starts a role. It gets SIGTERM should init die: on a developer's machine nothing else would end it.
-pub fn spawn_role(name: &str, arguments: &[OsString], socket: Option<OwnedFd>) -> io::Result<i32> {
+pub fn spawn_role(
+    name: &str,
+    arguments: &[OsString],
+    socket: Option<OwnedFd>,
+    stderr: OwnedFd,
+) -> io::Result<i32> {
     let mut command = Command::new(PROGRAM);
-    command.arg0("meseta").arg(name).args(arguments).stdin(Stdio::null());
+    command.arg0("meseta").arg(name).args(arguments).stdin(Stdio::null()).stderr(stderr);
     pass_socket(&mut command, socket, true);
     Ok(command.spawn()?.id() as i32)
 }

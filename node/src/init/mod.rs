@@ -18,6 +18,7 @@ mod output;
 pub mod proc;
 pub mod protocol;
 mod reap;
+pub mod role_log;
 mod screen;
 mod shell;
 
@@ -92,7 +93,8 @@ fn supervise(
         ([], false) => [RoleName::Log, RoleName::Agent].as_slice(),
         (named, _) => named,
     };
-    let mut shell = Shell::new(args.paths, roles, args.agent_arguments, signals)?;
+    let role_logs = role_log::RoleLogs::new(&args.paths, args.appliance);
+    let mut shell = Shell::new(args.paths, roles, args.agent_arguments, signals, role_logs)?;
     shell.board = board;
     shell.screen = screen;
     if let Some(extra) = extra {

@@ -43,7 +43,9 @@ fn ended(shell: &mut Shell, pid: Pid, exit: Exit) {
         if role == RoleName::Log {
             shell.logger_ended();
         }
-        shell.input(Input::RoleEnded { role, how: describe(&exit) });
+        let how = describe(&exit);
+        shell.role_logs.note(role.as_str(), &format!("{} {how}", role.as_str()));
+        shell.input(Input::RoleEnded { role, how });
     } else {
         let task = shell.machine.task_of(pid.as_raw());
         // Must be asked before the cgroup is removed. A task that ended well did not suffer from it.

@@ -21,6 +21,7 @@ use super::journal::{Journal, Remembered};
 use super::machine::{Action, ConnectionId, Input, Machine, PowerKind, RoleName};
 use super::output::Outputs;
 use super::protocol::{FromInit, ToInit};
+use super::role_log::RoleLogs;
 use super::{child, reap};
 use crate::config::Paths;
 
@@ -31,6 +32,7 @@ enum Wake {
     Connection(ConnectionId),
     Helper(u64),
     Logger,
+    RoleLog(u64),
     Alarm,
     /// Last in order: an end is looked at after everything the process said before.
     Signals,
@@ -47,6 +49,7 @@ impl Wake {
             Self::Alarm => (4, 0),
             Self::Signals => (5, 0),
             Self::Extra => (6, 0),
+            Self::RoleLog(number) => (7, number),
         };
         kind << 56 | number
     }
@@ -60,6 +63,7 @@ impl Wake {
             3 => Self::Logger,
             4 => Self::Alarm,
             5 => Self::Signals,
+            7 => Self::RoleLog(number),
             _ => Self::Extra,
         }
     }
@@ -76,6 +80,7 @@ pub struct Shell {
     pub(super) helpers: Helpers,
     pub(super) dying: Vec<reap::Dying>,
     outputs: Outputs,
+    pub(super) role_logs: RoleLogs,
     pub(super) cgroups: Cgroups,
     journal: Journal,
     pub(super) machine: Machine,
@@ -100,6 +105,7 @@ impl Shell {
         roles: &[RoleName],
         agent_arguments: Vec<OsString>,
         signals: SignalFd,
+        role_logs: RoleLogs,
     ) -> io::Result<Self> {
         let cgroups = Cgroups::find(&paths.cgroup)?;
         let (journal, remembered) = Journal::open(paths.run.join("journal"))?;
@@ -111,6 +117,7 @@ impl Shell {
             helpers: Helpers::default(),
             dying: Vec::new(),
             outputs: Outputs::default(),
+            role_logs,
             cgroups,
             journal,
             machine: Machine::new(roles),
@@ -210,6 +217,7 @@ impl Shell {
                 }
                 self.watch_logger();
             }
+            Wake::RoleLog(number) => self.role_logs.hear(number),
             Wake::Alarm => {
                 self.alarm.take()?;
                 self.input(Input::Tick);
@@ -364,7 +372,12 @@ impl Shell {
             }
             RoleName::Net => Ok(None),
         };
-        let started = started.and_then(|theirs| child::spawn_role(role.as_str(), &arguments, theirs));
+        let started = started.and_then(|theirs| {
+            let (number, stderr) = self.role_logs.open(role.as_str())?;
+            let fd = self.role_logs.fd(number).ok_or(io::ErrorKind::NotFound)?;
+            self.watch(fd, Wake::RoleLog(number))?;
+            child::spawn_role(role.as_str(), &arguments, theirs, stderr)
+        });
         match started {
             Ok(pid) => {
                 if let Some(socket) = socket {
@@ -410,6 +423,7 @@ impl Shell {
 
     pub fn complain(&mut self, error: &str) {
         eprintln!("meseta init: {error}");
+        self.role_logs.note("init", error);
         self.board.set_error(error.to_owned());
     }
 

@@ -10,9 +10,11 @@ mod output_file;
 pub mod protocol;
 mod pump;
 mod read;
+mod search;
 mod stream;
 
-pub use read::{files, has_ended, read};
+pub use read::{files, has_ended, read, times};
+pub use search::search;
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

@@ -5,11 +5,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use console::sandbox::LogTimes;
 use console::{LogChunk, LogStream, SandboxError};
 use model::TaskId;
 use nix::unistd::{Whence, lseek};
 
-use super::index::{self, Index};
+use super::index::{self, Index, Kind};
 use super::output_file;
 use crate::config::Paths;
 
@@ -50,6 +51,13 @@ pub fn has_ended(paths: &Paths, task: &TaskId) -> Result<bool, SandboxError> {
     Ok([LogStream::Stdout, LogStream::Stderr].iter().all(|stream| index.end(*stream).is_some()))
 }
 
+/// When which byte of `stream` was written.
+pub fn times(paths: &Paths, task: &TaskId, stream: LogStream) -> Result<LogTimes, SandboxError> {
+    let index = read_index(paths, task)?;
+    let written = index.marks.iter().filter(|mark| mark.stream == stream && mark.kind == Kind::Written);
+    Ok(LogTimes(written.map(|mark| (mark.at, mark.offset)).collect()))
+}
+
 /// The files that a follower watches: the stream's own, and the index, which tells that the stream has ended.
 pub fn files(paths: &Paths, task: &TaskId, stream: LogStream) -> [PathBuf; 2] {
     [paths.sandbox(task).join(output_file::name(stream)), paths.task(task).join(index::FILE)]
@@ -77,7 +85,7 @@ fn fault(error: io::Error) -> SandboxError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::index::{Kind, Mark, Writer};
+    use super::super::index::{Mark, Writer};
     use super::*;
     use std::fs;
 

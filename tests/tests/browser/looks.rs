@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tests::browser::{Browser, Scripts};
 use tests::node::Node;
 
+use crate::inside::{FILER, task_of};
 use crate::person::{HELLO, TICKER, create, logged_in};
 
 const LOOKS: [(&str, u32, u32, bool); 4] = [
@@ -91,6 +92,20 @@ fn every_page_in_every_light() {
     create(&browser, r#"{"id":"/too/large","cmd":"true","cpus":0.1,"mem":100000000}"#);
     create(&browser, HELLO);
     browser.wait_for_text("#ended", "Ended by itself");
+    create(&browser, FILER);
+    let filer = task_of(&browser, "/apps/filer");
+    browser.wait_for_text("#stdout", "the needle is here");
+    for (name, path) in [
+        ("filer", ""),
+        ("sandbox", "/sandbox"),
+        ("file", "/sandbox?path=filer.conf"),
+        ("picture", "/sandbox?path=site/img/dot.png"),
+        ("log", "/log/stdout?colours=yes"),
+        ("finds", "/log/stdout?q=needle"),
+        ("marked", "/log/stdout?at=2000&wrap=no#marked"),
+    ] {
+        inspect(&browser, name, &format!("{filer}{path}"));
+    }
     for (name, path) in [
         ("list", "/apps"),
         ("app", "/apps/hello2"),
@@ -100,6 +115,8 @@ fn every_page_in_every_light() {
         ("create", "/new"),
         ("destroy", "/apps/hello2?confirm=destroy"),
         ("node", "/node"),
+        ("kernel", "/node/kernel"),
+        ("service", "/node/services/agent"),
         ("reboot", "/node?confirm=reboot"),
         ("missing", "/nowhere"),
     ] {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests; clippy only knows functions marked #[test]")]
 
 mod first_app;
+mod inside;
 mod live;
 mod looks;
 mod mistakes;

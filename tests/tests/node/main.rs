@@ -9,6 +9,7 @@ mod changes;
 mod faults;
 mod full_state;
 mod health;
+mod inspect;
 mod life;
 mod output;
 mod power;

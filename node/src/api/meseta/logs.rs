@@ -25,24 +25,28 @@ pub const FIRST_OFFSET: HeaderName = HeaderName::from_static("x-meseta-first-off
 /// Where the next read goes on.
 pub const END: HeaderName = HeaderName::from_static("x-meseta-end");
 
-/// `offset` absent: the last `limit` bytes. `follow=true`: from there on until the task has ended.
+/// `offset` and `time` absent: the last `limit` bytes. `follow=true`: from there on until the task has ended.
 pub async fn read(
     Extract(api): Extract<Api>,
     Path((task, stream)): Path<(String, String)>,
     query: Query,
 ) -> Result<Response, ApiError> {
-    let (name, stream) = match stream.as_str() {
-        "stdout" => ("stdout", LogStream::Stdout),
-        "stderr" => ("stderr", LogStream::Stderr),
-        other => return Err(ApiError::not_found(format!("A task has stdout and stderr, not {other:?}"))),
-    };
+    let (name, stream) = stream_of(&stream)?;
     let task = TaskId::parse(&task).map_err(|error| ApiError::no_task(&error.value))?;
     let limit = query.number("limit")?.unwrap_or(LOG_BYTES_DEFAULT);
     if limit == 0 || limit > LOG_BYTES_MAX {
         return Err(ApiError::bad_request(format!("limit must be 1 to {LOG_BYTES_MAX}, not {limit}")));
     }
     let limit = usize::try_from(limit).expect("at most a megabyte");
-    let offset = query.number("offset")?;
+    let offset = match query.get("time") {
+        None => query.number("offset")?,
+        Some(text) => {
+            let time = model::Timestamp::parse(text).ok_or_else(|| {
+                ApiError::bad_request(format!("time must be like 2026-11-22T13:05:00Z, not {text:?}"))
+            })?;
+            Some(api.backend.sandboxes().log_times(&task, stream).await?.offset_at(time.0))
+        }
+    };
     let chunk = api.backend.read_log(&task, stream, offset, limit).await?;
     let headers = headers(&task, name, &chunk);
     if !query.flag("follow", false)? {
@@ -51,6 +55,15 @@ pub async fn read(
     let follow = api.backend.follow_log(&task, stream, chunk.offset).await?;
     let body = Body::from_stream(follow.map(|chunk| Ok::<_, Infallible>(chunk.data)));
     Ok((headers, body).into_response())
+}
+
+/// A stream by the name it has in addresses.
+pub fn stream_of(name: &str) -> Result<(&'static str, LogStream), ApiError> {
+    match name {
+        "stdout" => Ok(("stdout", LogStream::Stdout)),
+        "stderr" => Ok(("stderr", LogStream::Stderr)),
+        other => Err(ApiError::not_found(format!("A task has stdout and stderr, not {other:?}"))),
+    }
 }
 
 /// Output is a stranger's text: never shown inside a page of ours.

@@ -1,7 +1,9 @@
 //! Our own API under `/meseta/v1`: what Marathon has no place for. Described by `openapi.json` beside this file.
 
 mod claim;
+mod files;
 mod logs;
+mod machine;
 mod node;
 
 use axum::Router;
@@ -25,17 +27,25 @@ pub struct Operation {
 }
 
 /// Everything under `/meseta/v1`; `openapi.json` describes exactly this, which a test compares.
-pub fn operations() -> [Operation; 6] {
+pub fn operations() -> Vec<Operation> {
     let get = |path, handler| Operation { method: Method::GET, path, is_open: false, handler };
     let post = |path, handler| Operation { method: Method::POST, path, is_open: false, handler };
     let open = |operation| Operation { is_open: true, ..operation };
-    [
+    vec![
         open(post("/meseta/v1/claim", routing::post(claim::claim))),
         open(get("/meseta/v1/openapi.json", routing::get(openapi))),
         get("/meseta/v1/node", routing::get(node::show)),
         post("/meseta/v1/node/power", routing::post(node::power)),
         get("/meseta/v1/state-hash", routing::get(node::state_hash)),
         get("/meseta/v1/tasks/{id}/logs/{stream}", routing::get(logs::read)),
+        get("/meseta/v1/tasks/{id}/logs/{stream}/search", routing::get(files::search)),
+        get("/meseta/v1/tasks/{id}/files", routing::get(files::list)),
+        get("/meseta/v1/tasks/{id}/file", routing::get(files::file)),
+        get("/meseta/v1/tasks/{id}/archive", routing::get(files::archive)),
+        get("/meseta/v1/tasks/{id}/usage", routing::get(files::usage)),
+        get("/meseta/v1/node/hardware", routing::get(machine::hardware)),
+        get("/meseta/v1/node/kernel-log", routing::get(machine::kernel_log)),
+        get("/meseta/v1/node/services/{role}/log", routing::get(machine::service_log)),
     ]
 }
 

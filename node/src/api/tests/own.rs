@@ -105,7 +105,10 @@ async fn the_description_is_complete() {
     routes.sort();
     assert_eq!(described, routes);
     for (method, path) in routes {
-        let path = path.replace("{id}", "a.instance-1._app.1").replace("{stream}", "stdout");
+        let path = path
+            .replace("{id}", "a.instance-1._app.1")
+            .replace("{stream}", "stdout")
+            .replace("{role}", "agent");
         let answer = server.ask(&format!("{method} {path}"), "").await;
         assert!(!answer.text.contains("There is nothing at"), "{method} {path}");
         assert_ne!(answer.status.as_u16(), 405, "{method} {path}");

@@ -31,7 +31,16 @@ impl Paths {
 
     /// The OCI bundle of a task: `config.json` and what `meseta oci` needs beside it.
     pub fn bundle(&self, task: &model::TaskId) -> PathBuf {
-        self.run.join("bundles").join(task.as_str())
+        self.bundles().join(task.as_str())
+    }
+
+    pub fn bundles(&self) -> PathBuf {
+        self.run.join("bundles")
+    }
+
+    /// Images of tasks and their layers.
+    pub fn images(&self) -> PathBuf {
+        self.data.join("images")
     }
 
     /// Where libcontainer keeps the state of all running containers.

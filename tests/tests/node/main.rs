@@ -7,6 +7,7 @@
 mod changes;
 mod faults;
 mod full_state;
+mod images;
 mod life;
 mod output;
 mod power;

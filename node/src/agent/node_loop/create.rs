@@ -6,19 +6,40 @@ use std::sync::Arc;
 use model::{NodeId, State, TaskId, app};
 
 use crate::config::Paths;
+use crate::images::{Images, Wanted};
 use crate::oci::bundle::{self, Launch};
 
-/// Writes the bundle of `task`; the error is a sentence for the task's history.
-pub async fn bundle(
-    paths: &Paths,
-    state: &Arc<State>,
-    node: NodeId,
-    task: &TaskId,
-) -> Result<PathBuf, String> {
-    let launch = launch(state, node, task).ok_or("it is no longer planned")?;
+/// What came of an attempt to make a task ready.
+pub enum Made {
+    Bundle(PathBuf),
+    /// Its image is on its way; in words for people.
+    Waits(String),
+    /// A sentence for the task's history.
+    Failed(String),
+}
+
+/// Writes the bundle of `task`, once its image is here.
+pub async fn bundle(paths: &Paths, images: &Images, state: &Arc<State>, node: NodeId, task: &TaskId) -> Made {
+    let Some(mut launch) = launch(state, node, task) else {
+        return Made::Failed("it is no longer planned".to_owned());
+    };
     if let Some(image) = launch.app.container.as_ref().and_then(|c| c.image.as_ref()) {
-        return Err(format!("image {}: this version cannot pull images yet", image.reference));
+        match images.want(task, image) {
+            Wanted::Ready(ready) => {
+                launch.layers = ready.folders.clone();
+                launch.image = Some(ready.config().clone());
+            }
+            Wanted::Pending(message) => return Made::Waits(message),
+            Wanted::Failed(message) => return Made::Failed(message),
+        }
     }
+    match write(paths, launch).await {
+        Ok(bundle) => Made::Bundle(bundle),
+        Err(message) => Made::Failed(message),
+    }
+}
+
+async fn write(paths: &Paths, launch: Launch) -> Result<PathBuf, String> {
     let paths = paths.clone();
     let written = tokio::task::spawn_blocking(move || bundle::write(&paths, &launch)).await;
     written.map_err(|panic| panic.to_string())?.map_err(|error| chain(&error))
@@ -36,6 +57,7 @@ fn launch(state: &State, node: NodeId, id: &TaskId) -> Option<Launch> {
         hostname: me.name.clone(),
         addresses: me.addresses.clone(),
         layers: Vec::new(),
+        image: None,
     })
 }
 

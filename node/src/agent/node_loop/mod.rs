@@ -13,12 +13,15 @@ use std::time::Duration;
 
 use cluster::Cluster;
 use model::desired::{self, Observed, Phase, Step};
+use model::task::{Task, TaskState, TaskUpdate};
 use model::{NodeId, State, TaskId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::create::Made;
 use super::init_link::{InitLink, World};
 use crate::config::Paths;
+use crate::images::Images;
 use crate::init::protocol::ToInit;
 
 /// Containers being created at once per processor: more only make each wait longer.
@@ -26,13 +29,22 @@ const CREATES_PER_CPU: usize = 2;
 
 const READ_RETRY: Duration = Duration::from_millis(250);
 
-pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, shutdown: CancellationToken) {
+pub async fn run(
+    cluster: Cluster,
+    init: InitLink,
+    images: Images,
+    node: NodeId,
+    paths: Paths,
+    shutdown: CancellationToken,
+) {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut states = cluster.watch();
     let mut worlds = init.world();
+    let mut pulled = images.changed();
     let mut node = NodeLoop {
         cluster,
         init,
+        images,
         node,
         paths,
         creating: BTreeSet::new(),
@@ -59,6 +71,8 @@ pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, s
                 Err(_) => return,
             },
             Some(_) = node.reports.join_next() => "report written",
+            // Never closed: the node holds the images.
+            Ok(()) = pulled.changed() => "an image was pulled, or was not to be had",
             () = shutdown.cancelled() => return,
         };
     }
@@ -77,6 +91,7 @@ async fn caught_up(cluster: &Cluster) {
 struct NodeLoop {
     cluster: Cluster,
     init: InitLink,
+    images: Images,
     node: NodeId,
     paths: Paths,
     /// Ordered from init and not answered yet.
@@ -102,11 +117,14 @@ impl NodeLoop {
             return;
         }
         self.creating.retain(|task| !is_answered(world, task));
+        // What runs has its layers named in its bundle; until the state says so they are held here.
+        let is_launching = |task: &Task| task.is_wanted() && task.state < TaskState::Running;
+        self.images.retain(|id| state.task(id).is_some_and(|(_, task)| is_launching(task)));
         let mut updates = Vec::new();
         for step in desired::diff(state, self.node, &self.observed(world)) {
             tracing::debug!(?step, reason, "step");
             match step {
-                Step::Create { task } => self.create(state, task).await,
+                Step::Create { task } => updates.extend(self.create(state, task).await),
                 Step::Stop { task, grace_ms } => self.init.send(ToInit::Stop { task, grace_ms }).await,
                 Step::Forget { task } => self.init.acknowledge(task).await,
                 report => updates.extend(report::update(report, state, world, self.node)),
@@ -126,19 +144,23 @@ impl NodeLoop {
     }
 
     /// Orders the container from init, unless enough are being made: its turn comes when init answers for one of them.
-    async fn create(&mut self, state: &Arc<State>, task: TaskId) {
+    /// For a task whose image is not here yet, what is to be reported of it.
+    async fn create(&mut self, state: &Arc<State>, task: TaskId) -> Option<TaskUpdate> {
         if self.creating.len() >= self.creates_max {
-            return;
+            return None;
         }
-        match create::bundle(&self.paths, state, self.node, &task).await {
-            Ok(bundle) => {
+        match create::bundle(&self.paths, &self.images, state, self.node, &task).await {
+            Made::Bundle(bundle) => {
                 tracing::info!(%task, "create");
                 self.creating.insert(task.clone());
                 self.init.send(ToInit::Create { task, bundle }).await;
+                None
             }
-            Err(message) => {
+            Made::Waits(message) => report::starting(task, message, state),
+            Made::Failed(message) => {
                 tracing::warn!(%task, message, "not created");
                 self.init.failed_to_create(task, message);
+                None
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cluster::{Cluster, Proposal, ProposeError};
 use console::{
-    Backend, ClaimError, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Request,
+    Backend, ClaimError, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Preparing, Request,
     SandboxError, Unavailable,
 };
 use futures::stream::BoxStream;
@@ -18,6 +18,7 @@ use super::init_link::{InitLink, World};
 use super::logs::Logs;
 use super::machine::{self, Machine};
 use crate::api::auth::password;
+use crate::images::Images;
 use crate::init::protocol::ToInit;
 
 /// Name of the account that a claim makes.
@@ -30,6 +31,7 @@ pub struct NodeBackend {
     claim: Arc<Claim>,
     logins: Logins,
     logs: Logs,
+    images: Images,
 }
 
 impl NodeBackend {
@@ -39,8 +41,9 @@ impl NodeBackend {
         machine: Arc<Machine>,
         claim: Arc<Claim>,
         logs: Logs,
+        images: Images,
     ) -> Self {
-        Self { cluster, init, machine, claim, logins: Logins::default(), logs }
+        Self { cluster, init, machine, claim, logins: Logins::default(), logs, images }
     }
 
     async fn submit(&self, proposal: Proposal) -> Result<Applied, Unavailable> {
@@ -161,6 +164,10 @@ impl Backend for NodeBackend {
             phases: world.phases,
             services: world.services,
         }
+    }
+
+    fn preparing(&self) -> watch::Receiver<Arc<Preparing>> {
+        self.images.told()
     }
 
     async fn read_log(

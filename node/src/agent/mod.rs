@@ -138,6 +138,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         machine.clone(),
         claim.clone(),
         logs,
+        images.clone(),
     ));
 
     let loops = tokio_util::task::TaskTracker::new();

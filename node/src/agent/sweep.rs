@@ -50,7 +50,7 @@ pub async fn run(
                 changed = states.changed() => changed,
                 // A pull that ended has used space, or found none.
                 changed = pulled.changed() => changed,
-                () = tokio::time::sleep(IMAGES_REST) => Ok(()),
+                () = tokio::time::sleep(keep_images.clamp(REST, IMAGES_REST)) => Ok(()),
             }
         };
         tokio::select! {

@@ -14,13 +14,14 @@ mod store;
 mod sweep;
 mod unpack;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cluster::Cluster;
+use console::Preparing;
 use model::TaskId;
 use model::app::Image as Wish;
 use tokio::sync::watch;
@@ -66,7 +67,7 @@ pub struct Images {
     cluster: Cluster,
     pulls: Arc<Mutex<Pulls>>,
     changed: watch::Sender<u64>,
-    told: watch::Sender<Arc<BTreeMap<TaskId, String>>>,
+    told: watch::Sender<Arc<Preparing>>,
 }
 
 #[derive(Default)]
@@ -132,7 +133,7 @@ impl Images {
     }
 
     /// What tasks of this node wait for, in words; moves at most once a second.
-    pub fn told(&self) -> watch::Receiver<Arc<BTreeMap<TaskId, String>>> {
+    pub fn told(&self) -> watch::Receiver<Arc<Preparing>> {
         self.told.subscribe()
     }
 
@@ -235,7 +236,7 @@ impl Images {
 
     /// Tells people what is under way, if it reads differently than before.
     fn tell(&self) {
-        let waiting: BTreeMap<TaskId, String> = {
+        let waiting: Preparing = {
             let pulls = self.lock();
             let under_way = pulls.tasks.iter().filter(|(_, pull)| pull.outcome.get().is_none());
             under_way.map(|(task, pull)| (task.clone(), pull.told())).collect()

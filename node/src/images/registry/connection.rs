@@ -21,8 +21,6 @@ use tokio_rustls::TlsConnector;
 use super::RegistryError;
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// Registries that fetch from elsewhere first take their time.
-pub const ANSWER: Duration = Duration::from_secs(30);
 const ADDRESSES_MAX: usize = 8;
 
 static TLS: LazyLock<Result<TlsConnector, rustls::Error>> = LazyLock::new(|| {
@@ -44,6 +42,8 @@ pub struct Ask<'a> {
     pub authorization: Option<&'a str>,
     /// Only what comes from this byte on.
     pub from: u64,
+    /// How long an answer may take to begin.
+    pub patience: Duration,
 }
 
 /// Sends the request and returns the answer as far as its headers.
@@ -110,8 +110,8 @@ where
     let request = request
         .body(Empty::<Bytes>::new())
         .map_err(|error| RegistryError::Nonsense(format!("the address {}: {error}", ask.url)))?;
-    let answer = timeout(ANSWER, sender.send_request(request)).await;
-    answer.map_err(|_| RegistryError::Silent(ANSWER))?.map_err(broken)
+    let answer = timeout(ask.patience, sender.send_request(request)).await;
+    answer.map_err(|_| RegistryError::Silent(ask.patience))?.map_err(broken)
 }
 
 async fn connect(host: &str, port: u16) -> Result<TcpStream, RegistryError> {

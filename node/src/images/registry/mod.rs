@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub use error::RegistryError;
 
 use self::challenge::Challenge;
-use self::connection::{ANSWER, Ask, exchange};
+use self::connection::{Ask, exchange};
 use super::manifest::{ACCEPTED, Descriptor, MANIFEST_BYTES_MAX};
 use super::mirror::Endpoint;
 use super::reference::{Digest, Version};
@@ -30,8 +30,8 @@ const REDIRECTS_MAX: usize = 5;
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 const ERROR_BYTES_MAX: u64 = 4 * 1024;
 const DIGEST_HEADER: &str = "docker-content-digest";
-/// A transfer in which nothing moves for so long is given up.
-const STALL: Duration = Duration::from_secs(30);
+/// For how long nothing may move. Registries that fetch from elsewhere first take their time.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One repository of one registry, asked as nobody in particular.
 #[derive(Clone)]
@@ -40,6 +40,7 @@ pub struct Repository {
     name: String,
     /// `Bearer …`, once the registry has asked for one.
     token: Arc<Mutex<Option<String>>>,
+    patience: Duration,
 }
 
 /// The manifest behind a name.
@@ -50,7 +51,7 @@ pub struct Found {
 
 impl Repository {
     pub fn new(endpoint: Endpoint, name: &str) -> Self {
-        Self { endpoint, name: name.to_owned(), token: Arc::default() }
+        Self { endpoint, name: name.to_owned(), token: Arc::default(), patience: PATIENCE }
     }
 
     /// The digest behind a name, without fetching what it stands for. `None` if the registry does not tell that way.
@@ -65,7 +66,7 @@ impl Repository {
             Version::Digest(digest) => Some(digest.clone()),
             Version::Tag(_) => header_digest(&answer),
         };
-        let bytes = read(answer, MANIFEST_BYTES_MAX, "its manifest").await?;
+        let bytes = self.read(answer, MANIFEST_BYTES_MAX, "its manifest").await?;
         let digest = Digest::of(&bytes);
         check("its manifest", announced.as_ref(), &digest)?;
         Ok(Found { digest, bytes })
@@ -74,7 +75,7 @@ impl Repository {
     /// A small blob, whole.
     pub async fn blob(&self, blob: &Descriptor, limit: u64, what: &str) -> Result<Bytes, RegistryError> {
         let answer = self.get("GET", &format!("blobs/{}", blob.digest), None, 0).await?;
-        let bytes = read(answer, limit.min(blob.size), what).await?;
+        let bytes = self.read(answer, limit.min(blob.size), what).await?;
         check(what, Some(&blob.digest), &Digest::of(&bytes))?;
         Ok(bytes)
     }
@@ -90,7 +91,7 @@ impl Repository {
             }
             _ => 0,
         };
-        Ok((begin, Transfer(answer.into_body())))
+        Ok((begin, Transfer { body: answer.into_body(), patience: self.patience }))
     }
 
     /// A request within the repository; the answer is a success. Gets a token if one is wanted, follows redirects.
@@ -104,7 +105,8 @@ impl Repository {
         let scheme = if self.endpoint.tls { "https" } else { "http" };
         let url = uri(&format!("{scheme}://{}/v2/{}/{path}", self.endpoint.host, self.name))?;
         let token = self.token.lock().await.clone();
-        let ask = Ask { method, url: &url, accept, authorization: token.as_deref(), from };
+        let ask =
+            Ask { method, url: &url, accept, authorization: token.as_deref(), from, patience: self.patience };
         let mut answer = exchange(&ask).await?;
         if answer.status() == StatusCode::UNAUTHORIZED {
             let token = self.fetch_token(&answer).await?;
@@ -114,12 +116,19 @@ impl Repository {
         let mut at = url.clone();
         for _ in 0..REDIRECTS_MAX {
             if !answer.status().is_redirection() {
-                return succeed(answer).await;
+                return self.succeed(answer).await;
             }
             at = redirected(&at, &answer)?;
             // The token is for the registry, not for whom it sends us to.
             let token = self.token.lock().await.clone().filter(|_| at.authority() == url.authority());
-            let ask = Ask { method, url: &at, accept, authorization: token.as_deref(), from };
+            let ask = Ask {
+                method,
+                url: &at,
+                accept,
+                authorization: token.as_deref(),
+                from,
+                patience: self.patience,
+            };
             answer = exchange(&ask).await?;
         }
         Err(RegistryError::Nonsense(format!("more than {REDIRECTS_MAX} redirects")))
@@ -146,12 +155,19 @@ impl Repository {
         if self.endpoint.tls && url.scheme_str() != Some("https") {
             return Err(RegistryError::Nonsense("tokens are to be fetched without TLS".to_owned()));
         }
-        let ask = Ask { method: "GET", url: &url, accept: None, authorization: None, from: 0 };
+        let ask = Ask {
+            method: "GET",
+            url: &url,
+            accept: None,
+            authorization: None,
+            from: 0,
+            patience: self.patience,
+        };
         let answer = exchange(&ask).await?;
         if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(RegistryError::NotFound);
         }
-        let bytes = read(succeed(answer).await?, TOKEN_BYTES_MAX, "its token").await?;
+        let bytes = self.read(self.succeed(answer).await?, TOKEN_BYTES_MAX, "its token").await?;
         let token: Token = serde_json::from_slice(&bytes)
             .map_err(|error| RegistryError::Nonsense(format!("its token: {error}")))?;
         let token = token.token.or(token.access_token).unwrap_or_default();
@@ -161,16 +177,54 @@ impl Repository {
             false => Err(RegistryError::Nonsense("it gave no token".to_owned())),
         }
     }
+
+    async fn succeed(&self, answer: Response<Incoming>) -> Result<Response<Incoming>, RegistryError> {
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        // What it says more is only read where it may help.
+        let said = self.read(answer, ERROR_BYTES_MAX, "its error").await.unwrap_or_default();
+        let said = said_by(&said);
+        let shown = if said.is_empty() { status.to_string() } else { format!("{status}: {said}") };
+        Err(match status {
+            StatusCode::NOT_FOUND => RegistryError::NotFound,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RegistryError::Login(shown),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => RegistryError::Server(shown),
+            status if status.is_server_error() => RegistryError::Server(shown),
+            _ => RegistryError::Refused(shown),
+        })
+    }
+
+    async fn read(&self, answer: Response<Incoming>, limit: u64, what: &str) -> Result<Bytes, RegistryError> {
+        let mut transfer = Transfer { body: answer.into_body(), patience: self.patience };
+        let mut bytes = Vec::new();
+        let all = async {
+            while let Some(more) = transfer.next().await? {
+                if (bytes.len() + more.len()) as u64 > limit {
+                    return Err(RegistryError::TooLarge { what: what.to_owned(), limit });
+                }
+                bytes.extend_from_slice(&more);
+            }
+            Ok(Bytes::from(std::mem::take(&mut bytes)))
+        };
+        timeout(self.patience, all).await.map_err(|_| RegistryError::Silent(self.patience))?
+    }
 }
 
 /// The bytes of a blob as they come.
-pub struct Transfer(Incoming);
+pub struct Transfer {
+    body: Incoming,
+    patience: Duration,
+}
 
 impl Transfer {
     /// The next bytes; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
-            let frame = timeout(STALL, self.0.frame()).await.map_err(|_| RegistryError::Silent(STALL))?;
+            let frame = timeout(self.patience, self.body.frame())
+                .await
+                .map_err(|_| RegistryError::Silent(self.patience))?;
             match frame {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(RegistryError::Broken(connection::chain(&error))),
@@ -215,24 +269,6 @@ fn redirected(from: &Uri, answer: &Response<Incoming>) -> Result<Uri, RegistryEr
     Ok(to)
 }
 
-async fn succeed(answer: Response<Incoming>) -> Result<Response<Incoming>, RegistryError> {
-    let status = answer.status();
-    if status.is_success() {
-        return Ok(answer);
-    }
-    // What it says more is only read where it may help.
-    let said = read(answer, ERROR_BYTES_MAX, "its error").await.unwrap_or_default();
-    let said = said_by(&said);
-    let shown = if said.is_empty() { status.to_string() } else { format!("{status}: {said}") };
-    Err(match status {
-        StatusCode::NOT_FOUND => RegistryError::NotFound,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RegistryError::Login(shown),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => RegistryError::Server(shown),
-        status if status.is_server_error() => RegistryError::Server(shown),
-        _ => RegistryError::Refused(shown),
-    })
-}
-
 /// The first message of a registry's error, as its API lays it down.
 fn said_by(body: &[u8]) -> String {
     #[derive(Deserialize)]
@@ -247,21 +283,6 @@ fn said_by(body: &[u8]) -> String {
     let errors: Option<Errors> = serde_json::from_slice(body).ok();
     let first = errors.and_then(|e| e.errors.into_iter().next()).map(|said| said.message);
     first.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-async fn read(answer: Response<Incoming>, limit: u64, what: &str) -> Result<Bytes, RegistryError> {
-    let mut transfer = Transfer(answer.into_body());
-    let mut bytes = Vec::new();
-    let all = async {
-        while let Some(more) = transfer.next().await? {
-            if (bytes.len() + more.len()) as u64 > limit {
-                return Err(RegistryError::TooLarge { what: what.to_owned(), limit });
-            }
-            bytes.extend_from_slice(&more);
-        }
-        Ok(Bytes::from(std::mem::take(&mut bytes)))
-    };
-    timeout(ANSWER, all).await.map_err(|_| RegistryError::Silent(ANSWER))?
 }
 
 fn uri(text: &str) -> Result<Uri, RegistryError> {
@@ -286,3 +307,7 @@ fn encoded(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+#[path = "../registry_tests.rs"]
+mod tests;

@@ -148,6 +148,9 @@ pub struct LeaderInfo {
     pub is_self: bool,
 }
 
+/// A sentence for each task that is being prepared.
+pub type Preparing = std::collections::BTreeMap<TaskId, String>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {
     Reboot,
@@ -179,6 +182,11 @@ pub trait Backend: Send + Sync + 'static {
     async fn login(&self, name: &str, password: &str, client_ip: &str) -> Result<Actor, LoginError>;
 
     fn node(&self) -> NodeStatus;
+    /// What tasks of this node wait for before they run, e.g. how much of their image has come. Of this node only,
+    /// never replicated; wakes when it reads differently, at most once a second.
+    fn preparing(&self) -> watch::Receiver<Arc<Preparing>> {
+        watch::channel(Arc::default()).1
+    }
     /// At most `limit` bytes of a task's output from `offset`; `None` for the last `limit` bytes.
     async fn read_log(
         &self,

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::context::Context;
 use crate::pages::output::name_of;
 use crate::view::task;
-use crate::{LogChunk, LogStream};
+use crate::{LogChunk, LogStream, Preparing};
 
 /// Changes closer together than this reach the page as one.
 const COALESCE: Duration = Duration::from_millis(50);
@@ -46,7 +46,10 @@ pub async fn stream(context: Context, Query(scope): Query<Scope>) -> Response {
         Some(task) => task::find(&context.state, task).and_then(|view| AppId::parse(&view.app).ok()),
         None => scope.app.as_deref().and_then(|id| AppId::parse(id).ok()),
     };
-    let mut events: Vec<Events> = vec![changes(context.backend.watch(), app), beats()];
+    let mut events: Vec<Events> = vec![changes(context.backend.watch(), app.clone()), beats()];
+    if app.is_some() {
+        events.push(preparations(context.backend.preparing()));
+    }
     if let Some(task) = task {
         for (stream, offset) in [(LogStream::Stdout, scope.stdout), (LogStream::Stderr, scope.stderr)] {
             events.push(match context.backend.follow_log(&task, stream, offset.unwrap_or(0)).await {
@@ -82,6 +85,16 @@ fn changes(mut watch: watch::Receiver<Arc<State>>, app: Option<AppId>) -> Events
         }
     });
     stream::once(async move { first }).chain(later).boxed()
+}
+
+/// A `change` whenever what tasks wait for reads differently: seldom, and only while something is being prepared.
+fn preparations(watch: watch::Receiver<Arc<Preparing>>) -> Events {
+    let later = stream::unfold(watch, |mut watch| async move {
+        // The node ends: so does the page's stream, by itself.
+        watch.changed().await.ok()?;
+        Some((Event::default().event("change").data("-"), watch))
+    });
+    later.boxed()
 }
 
 /// Whether a page about `app` (or about all) would look different. Compares by identity: unchanged parts of a state

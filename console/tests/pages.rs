@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use browser::Browser;
 use console::{Backend, Power, Unavailable};
 use fake::{CODE, Fake, PASSWORD};
+use model::task::TaskState;
 use model::{AppId, State, TaskId, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -485,4 +486,20 @@ async fn the_first_page_is_small() {
         requests += 1;
     }
     assert!(requests <= 3 && bytes <= 35 * 1024, "{requests} requests, {bytes} bytes");
+}
+
+#[tokio::test]
+async fn how_far_an_image_has_come_is_shown_while_its_task_waits() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    let apps = state(&fake).apps.clone();
+    let tasks = &apps[&id("/shop/queue")].tasks;
+    let task = |state| tasks.values().find(|task| task.state == state).expect("there is one").id.clone();
+    let (starting, running) = (task(TaskState::Starting), task(TaskState::Running));
+    let told = "pulling registry.example/queue:2: 12 of 40 MiB";
+    fake.preparing.send_replace(Arc::new([(starting.clone(), told.to_owned())].into()));
+    browser.get("/apps/shop/queue").await.has(told);
+    browser.get(&format!("/tasks/{starting}")).await.has(told);
+    let other = browser.get(&format!("/tasks/{running}")).await;
+    assert!(!other.body.contains(told), "{}", other.body);
 }

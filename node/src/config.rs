@@ -39,6 +39,11 @@ impl Paths {
         self.bundles().join(task.as_str())
     }
 
+    /// Images of tasks and their layers.
+    pub fn images(&self) -> PathBuf {
+        self.data.join("images")
+    }
+
     /// Where libcontainer keeps the state of all running containers.
     pub fn containers(&self) -> PathBuf {
         self.run.join("containers")

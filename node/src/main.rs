@@ -5,6 +5,7 @@ mod api;
 mod config;
 mod ctl;
 mod health;
+mod images;
 mod init;
 mod log;
 mod net;

@@ -3,11 +3,14 @@
 mod apps;
 pub mod bench;
 pub mod browser;
+pub mod gate;
 pub mod http;
+pub mod image;
 pub mod init;
 pub mod leftovers;
 pub mod network;
 pub mod node;
+pub mod registry;
 pub mod task_root;
 pub mod vm;
 pub mod wait;

@@ -28,6 +28,8 @@ const LOG_TAIL_BYTES: u64 = 12_000;
 pub struct Options {
     /// STATE is a tmpfs of this many MiB, so that it can be filled.
     pub state_mib: Option<u64>,
+    /// DATA likewise.
+    pub data_mib: Option<u64>,
     /// Further flags of the agent.
     pub agent_args: Vec<String>,
     /// The node gets a network namespace and an address of its own.
@@ -75,13 +77,20 @@ impl Node {
     }
 
     fn prepare_state(&self) {
-        fs::create_dir_all(self.state()).expect("a state folder");
-        if let Some(mib) = self.options.state_mib {
-            let size = format!("size={mib}m");
-            let flags = nix::mount::MsFlags::empty();
-            nix::mount::mount(Some("tmpfs"), &self.state(), Some("tmpfs"), flags, Some(size.as_str()))
-                .expect("a tmpfs for STATE; the tests need root");
+        for (folder, mib) in self.folders() {
+            fs::create_dir_all(&folder).expect("a folder of the node");
+            if let Some(mib) = mib {
+                let size = format!("size={mib}m");
+                let flags = nix::mount::MsFlags::empty();
+                nix::mount::mount(Some("tmpfs"), &folder, Some("tmpfs"), flags, Some(size.as_str()))
+                    .expect("a tmpfs for the node; the tests need root");
+            }
         }
+    }
+
+    /// STATE and DATA, with their size in MiB if they are in memory.
+    fn folders(&self) -> [(PathBuf, Option<u64>); 2] {
+        [(self.state(), self.options.state_mib), (self.data(), self.options.data_mib)]
     }
 
     /// Starts init and waits until the front door answers. The same folders and ports as before.
@@ -96,7 +105,7 @@ impl Node {
             .arg("--state")
             .arg(self.state())
             .arg("--data")
-            .arg(self.dir.path().join("data"))
+            .arg(self.data())
             .arg("--run")
             .arg(self.dir.path().join("run"))
             .arg("--task-root")
@@ -180,6 +189,10 @@ impl Node {
 
     pub fn state(&self) -> PathBuf {
         self.dir.path().join("state")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     pub fn dir(&self) -> &Path {
@@ -290,8 +303,8 @@ impl Drop for Node {
             if self.init.is_some() && !failed {
                 self.stop();
             }
-            if self.options.state_mib.is_some() {
-                let _ = nix::mount::umount2(&self.state(), nix::mount::MntFlags::MNT_DETACH);
+            for (folder, _) in self.folders().into_iter().filter(|(_, mib)| mib.is_some()) {
+                let _ = nix::mount::umount2(&folder, nix::mount::MntFlags::MNT_DETACH);
             }
         }));
         let left = self.census();

@@ -25,6 +25,8 @@ const NODE: NodeId = NodeId(0x1d4f_90a2_77c3_e5b1);
 
 pub struct Fake {
     state: watch::Sender<Arc<State>>,
+    /// What tasks wait for.
+    pub preparing: watch::Sender<Arc<Preparing>>,
     /// What was asked of `power`.
     pub power: Mutex<Vec<Power>>,
     /// What every `propose` answers instead of applying, if set.
@@ -41,6 +43,7 @@ impl Fake {
         let state = State { now, ..State::default() };
         Self {
             state: watch::Sender::new(Arc::new(state)),
+            preparing: watch::Sender::default(),
             power: Mutex::default(),
             refuse: Mutex::default(),
             now,
@@ -221,6 +224,10 @@ impl Backend for Fake {
 
     fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.state.subscribe()
+    }
+
+    fn preparing(&self) -> watch::Receiver<Arc<Preparing>> {
+        self.preparing.subscribe()
     }
 
     async fn read(&self) -> Result<Arc<State>, Unavailable> {

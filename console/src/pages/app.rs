@@ -51,7 +51,7 @@ pub async fn show(context: Context, Path(path): Path<String>, Query(asked): Quer
         frame: Frame { live: Some(live), ..context.frame(id.as_str(), Tab::Apps) },
         json: definition::emit(&app.spec),
         api: format!("curl -u admin {}/v2/apps{id}", context.visit.base_url()),
-        app: app::view(&context.state, &app, context.now),
+        app: app::view(&context.state, &app, context.now).with(&context.backend.preparing().borrow()),
         once: nonce(),
         instances_max: limits::INSTANCES_PER_APP_MAX,
     })

@@ -34,6 +34,7 @@ fn find(context: &Context, id: &str) -> Option<(TaskId, TaskView)> {
 
 pub async fn show(context: Context, Path(id): Path<String>) -> Response {
     let Some((id, task)) = find(&context, &id) else { return context.not_found(t::NO_SUCH_TASK) };
+    let task = task.with(&context.backend.preparing().borrow());
     let mut panes = Vec::new();
     // A refresh replaces the facts only; the script keeps the output up to date by itself.
     if !context.visit.is_refresh {

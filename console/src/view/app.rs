@@ -9,6 +9,7 @@ use super::apps;
 use super::status::{Note, Status, running};
 use super::task::{self, Moment, TaskView};
 use super::words;
+use crate::Preparing;
 use crate::strings as t;
 
 pub struct AppView {
@@ -32,6 +33,12 @@ pub struct AppView {
 }
 
 impl AppView {
+    /// See [`TaskView::with`].
+    pub fn with(mut self, preparing: &Preparing) -> Self {
+        self.live = self.live.into_iter().map(|task| task.with(preparing)).collect();
+        self
+    }
+
     pub fn instances(&self) -> String {
         let text = t::running_of(self.running, self.wanted);
         match self.unhealthy {

@@ -9,6 +9,7 @@ use model::{AppId, State, TaskId};
 
 use super::apps::href;
 use super::words;
+use crate::Preparing;
 use crate::strings as t;
 
 /// A moment: the text for everybody, milliseconds for the script that counts.
@@ -22,6 +23,17 @@ pub struct Moment {
 impl From<model::Timestamp> for Moment {
     fn from(at: model::Timestamp) -> Self {
         Self { ms: at.0, iso: at.to_string(), clock: words::clock(at) }
+    }
+}
+
+impl TaskView {
+    /// What the task's own node says of it right now is fresher than what it told the cluster.
+    pub fn with(mut self, preparing: &Preparing) -> Self {
+        let told = TaskId::parse(&self.id).ok().and_then(|id| preparing.get(&id));
+        if let Some(told) = told.filter(|_| self.is_live) {
+            self.message.clone_from(told);
+        }
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cluster::{Cluster, Proposal, ProposeError};
 use console::{
-    Backend, ClaimError, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Request,
+    Backend, ClaimError, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Preparing, Request,
     SandboxError, Unavailable,
 };
 use futures::stream::BoxStream;
@@ -20,6 +20,7 @@ use super::logs::Logs;
 use super::machine::{self, Machine};
 use super::sandbox::NodeSandboxes;
 use crate::api::auth::password;
+use crate::images::Images;
 use crate::init::protocol::ToInit;
 
 /// Name of the account that a claim makes.
@@ -34,6 +35,7 @@ pub struct NodeBackend {
     logs: Logs,
     sandboxes: NodeSandboxes,
     inspector: NodeInspector,
+    images: Images,
 }
 
 impl NodeBackend {
@@ -45,8 +47,9 @@ impl NodeBackend {
         logs: Logs,
         sandboxes: NodeSandboxes,
         inspector: NodeInspector,
+        images: Images,
     ) -> Self {
-        Self { cluster, init, machine, claim, logins: Logins::default(), logs, sandboxes, inspector }
+        Self { cluster, init, machine, claim, logins: Logins::default(), logs, sandboxes, inspector, images }
     }
 
     async fn submit(&self, proposal: Proposal) -> Result<Applied, Unavailable> {
@@ -167,6 +170,10 @@ impl Backend for NodeBackend {
             phases: world.phases,
             services: world.services,
         }
+    }
+
+    fn preparing(&self) -> watch::Receiver<Arc<Preparing>> {
+        self.images.told()
     }
 
     async fn read_log(

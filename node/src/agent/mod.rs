@@ -33,6 +33,7 @@ use crate::Exit;
 use crate::api;
 use crate::api::listen::{Listeners, Ports};
 use crate::config::Paths;
+use crate::images::{Images, Mirror, Mirrors};
 use crate::network::Network;
 use crate::network::subnet::Subnet;
 
@@ -68,6 +69,13 @@ pub struct Args {
     /// of this node if absent
     #[arg(long, value_name = "SUBNET")]
     bridge_subnet: Option<Subnet>,
+    /// Where a registry is asked instead of at itself, e.g. docker.io=http://10.0.0.1:5000; plain HTTP only where it is
+    /// written; may be given several times
+    #[arg(long = "registry-mirror", value_name = "REGISTRY=URL", value_parser = Mirror::parse)]
+    registry_mirrors: Vec<Mirror>,
+    /// Seconds for which an image that no task uses is kept, unless space is short
+    #[arg(long, default_value_t = 7 * 24 * 60 * 60, value_name = "SECONDS")]
+    images_keep: u64,
     /// Where the console is found from outside, if a forwarder stands before this node
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -133,6 +141,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 
     let machine = Arc::new(machine::Machine::new(&args, node));
     let claim = Arc::new(claim::Claim::new(identity.claim_code));
+    let mirrors: Mirrors = args.registry_mirrors.iter().cloned().collect();
+    let images =
+        Images::open(&args.paths.images(), mirrors, cluster.clone()).context("the folder of images")?;
     let logs = logs::Logs::new(args.paths.clone(), cluster.watch(), init.world())
         .context("watching the output of tasks")?;
     let backend = Arc::new(backend::NodeBackend::new(
@@ -143,6 +154,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         logs,
         sandbox::NodeSandboxes::new(args.paths.clone()),
         inspect::NodeInspector::new(&args.paths),
+        images.clone(),
     ));
 
     let network =
@@ -157,10 +169,19 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         node,
         paths: args.paths.clone(),
         network: network.clone(),
+        images: images.clone(),
     };
     loops.spawn(health::run(parts.clone(), shutdown.clone()));
     loops.spawn(node_loop::run(parts, shutdown.clone()));
-    loops.spawn(sweep::run(cluster.clone(), init.clone(), args.paths.clone(), shutdown.clone()));
+    let keep_images = Duration::from_secs(args.images_keep);
+    loops.spawn(sweep::run(
+        cluster.clone(),
+        init.clone(),
+        images,
+        keep_images,
+        args.paths.clone(),
+        shutdown.clone(),
+    ));
     loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
     loops.close();
 

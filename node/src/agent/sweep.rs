@@ -1,4 +1,5 @@
-//! Removes what tasks left on disk once nobody can ask for it any more: when they fall out of their app's history.
+//! Removes what tasks left on disk once nobody can ask for it any more: when they fall out of their app's history;
+//! and images that are of no use any more.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -10,11 +11,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::init_link::{InitLink, World};
 use crate::config::Paths;
+use crate::images::Images;
 
 /// Rest between rounds: each reads the whole folder, and nothing waits for the space to the second.
 const REST: Duration = Duration::from_secs(10);
+/// Images grow old while nothing happens.
+const IMAGES_REST: Duration = Duration::from_secs(600);
 
-pub async fn run(cluster: Cluster, init: InitLink, paths: Paths, shutdown: CancellationToken) {
+pub async fn run(
+    cluster: Cluster,
+    init: InitLink,
+    images: Images,
+    keep_images: Duration,
+    paths: Paths,
+    shutdown: CancellationToken,
+) {
     let mut states = cluster.watch();
     let worlds = init.world();
     loop {
@@ -26,9 +37,21 @@ pub async fn run(cluster: Cluster, init: InitLink, paths: Paths, shutdown: Cance
                 tracing::warn!(%error, "old sandboxes were not swept");
             }
         }
+        // Bundles are there from before init's first word on, so that this does not wait for it.
+        let (of_round, bundles) = (images.clone(), paths.bundles());
+        let swept = tokio::task::spawn_blocking(move || of_round.sweep(&bundles, keep_images)).await;
+        if let Ok(Err(error)) = swept {
+            tracing::warn!(%error, "images were not swept");
+        }
+        let mut pulled = images.changed();
         let rested = async {
             tokio::time::sleep(REST).await;
-            states.changed().await
+            tokio::select! {
+                changed = states.changed() => changed,
+                // A pull that ended has used space, or found none.
+                changed = pulled.changed() => changed,
+                () = tokio::time::sleep(keep_images.clamp(REST, IMAGES_REST)) => Ok(()),
+            }
         };
         tokio::select! {
             changed = rested => if changed.is_err() { return },

@@ -56,18 +56,18 @@ impl Cgroups {
         }
     }
 
-    /// SIGTERM to the task, whose first process is `pid`.
+    /// Asks the task, whose first process is `pid`, to end: by SIGTERM, or what its image prefers.
     ///
     /// The first process of a namespace does not get signals that it leaves at their default. Then the others are
     /// asked, as Mesos asks the whole tree: a shell ends when the command it waits for ends. If there are none,
     /// nobody could hear, and the default, which is to end, is what happens.
-    pub fn terminate(&self, task: &TaskId, pid: i32) {
+    pub fn terminate(&self, task: &TaskId, pid: i32, signal: Signal) {
         // The caller is its parent and has not reaped it: the number is still its own. ESRCH: it just ended.
         let tell = |pid: i32, signal| {
             let _ = kill(Pid::from_raw(pid), signal);
         };
-        if proc::disposition(pid, libc::SIGTERM) != Disposition::Default {
-            return tell(pid, Signal::SIGTERM);
+        if proc::disposition(pid, signal as i32) != Disposition::Default {
+            return tell(pid, signal);
         }
         let others: BTreeSet<i32> =
             self.folders(task.as_str()).flat_map(|folder| processes(&folder)).collect();
@@ -75,7 +75,7 @@ impl Cgroups {
         if others.peek().is_none() {
             return tell(pid, Signal::SIGKILL);
         }
-        others.for_each(|other| tell(other, Signal::SIGTERM));
+        others.for_each(|other| tell(other, signal));
     }
 
     /// Whether the kernel killed a process of the task because the task's memory limit was reached.

@@ -24,6 +24,7 @@ use super::protocol::{FromInit, ToInit};
 use super::role_log::RoleLogs;
 use super::{child, reap};
 use crate::config::Paths;
+use crate::oci::meta;
 
 /// What woke the loop. Connections and helpers carry their number in the lower half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -320,7 +321,10 @@ impl Shell {
                 self.outputs.registered(&task, registration);
                 self.watch_logger();
             }
-            Action::Terminate { task, pid } => self.cgroups.terminate(&task, pid),
+            Action::Terminate { task, pid } => {
+                let signal = meta::stop_signal_of(&self.paths.bundle(&task));
+                self.cgroups.terminate(&task, pid, signal);
+            }
             Action::KillCgroup { task } => self.cgroups.kill(&task),
             Action::Clean { task } => {
                 let done = self.cgroups.clean(&task);

@@ -21,6 +21,7 @@ use super::spec::{self, Inputs};
 use super::user::{self, UserError};
 use crate::Exit;
 use crate::config::Paths;
+use crate::images::ImageConfig;
 use crate::network::attachment::Attachment;
 
 /// One task to be started.
@@ -39,13 +40,16 @@ pub struct Launch {
     /// Read-only layers of the root, best first; empty: the node's own task root.
     #[serde(default)]
     pub layers: Vec<PathBuf>,
+    /// What the image that the layers are of says of itself.
+    #[serde(default)]
+    pub image: Option<ImageConfig>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     #[error(transparent)]
     User(#[from] UserError),
-    #[error("neither `cmd` nor `args` says what to run")]
+    #[error("neither `cmd` nor `args` nor the image says what to run")]
     NoCommand,
     #[error("the task's root {0} is not there")]
     NoRoot(PathBuf),
@@ -63,10 +67,12 @@ pub fn write(paths: &Paths, launch: &Launch) -> Result<PathBuf, BundleError> {
     if let Some(missing) = layers.iter().find(|layer| !layer.is_dir()) {
         return Err(BundleError::NoRoot(missing.clone()));
     }
-    if spec::arguments(&launch.app).is_empty() {
+    let image = launch.image.as_ref();
+    if spec::arguments(&launch.app, image).is_empty() {
         return Err(BundleError::NoCommand);
     }
-    let user = user::resolve(launch.app.user.as_deref(), &layers)?;
+    let named = launch.app.user.as_deref().or(image.map(|image| image.user.as_str()));
+    let user = user::resolve(named, &layers)?;
     let folder = paths.task(&launch.task);
     // Only the node may look into it: beside the sandbox lies the index of the log.
     make_folder(&folder, 0o700)?;
@@ -81,6 +87,7 @@ pub fn write(paths: &Paths, launch: &Launch) -> Result<PathBuf, BundleError> {
     let cgroup = crate::init::cgroup::path_of(&paths.cgroup, &launch.task);
     let config = spec::build(&Inputs {
         app: &launch.app,
+        image,
         env: &launch.env,
         user,
         rootfs: &bundle.join(ROOTFS),
@@ -102,6 +109,8 @@ pub fn write(paths: &Paths, launch: &Launch) -> Result<PathBuf, BundleError> {
         uid: user.uid,
         gid: user.gid,
         grace_ms: launch.app.kill_grace_ms.unwrap_or(KILL_GRACE_MS_DEFAULT),
+        stop_signal: image.map_or(meta::STOP_SIGNAL_DEFAULT, |image| meta::stop_signal(&image.stop_signal)),
+        working_dir: spec::working_dir(image).into(),
     };
     write_json(&bundle.join("config.json"), &config)?;
     write_json(&bundle.join(meta::FILE), &meta)?;

@@ -15,7 +15,7 @@ use nix::unistd::{Gid, Uid, fchown};
 use super::control::{HelperControl, Registration};
 use super::executor::TaskExecutor;
 use super::meta::Meta;
-use super::{OciError, devices, overlay};
+use super::{OciError, devices, overlay, workdir};
 use crate::Exit;
 
 /// The directory of the bundle over which the task's root is mounted; it stays empty on the node.
@@ -44,6 +44,7 @@ fn create(bundle: &Path, control: &HelperControl) -> Result<(), OciError> {
     enter_private_mounts()?;
     let root = bundle.join(ROOTFS);
     overlay::mount_root(&meta.overlay, &root).map_err(OciError::step("mount the task's root"))?;
+    workdir::make(&root, &meta.working_dir).map_err(OciError::step("make the working directory"))?;
     give_output_to(&meta)?;
     let mut container = build(bundle, &meta)?;
     let pid = container.pid().map_or(0, |pid| pid.as_raw());

@@ -16,6 +16,7 @@ mod overlay;
 mod seccomp;
 mod spec;
 mod user;
+mod workdir;
 
 use std::path::PathBuf;
 

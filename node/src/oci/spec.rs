@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::user::User;
 use super::{caps, devices};
+use crate::images::ImageConfig;
 
-/// Where a task finds its sandbox; also its working directory.
+/// Where a task finds its sandbox; the working directory of tasks without an image.
 pub const SANDBOX_IN_TASK: &str = "/mnt/mesos/sandbox";
 /// Processes and threads of one task.
 const PIDS_MAX: u64 = 4096;
@@ -24,6 +25,8 @@ const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// What the specification depends on beside the app.
 pub struct Inputs<'a> {
     pub app: &'a AppSpec,
+    /// What the task's image says of itself; `None`: no image.
+    pub image: Option<&'a ImageConfig>,
     pub env: &'a BTreeMap<String, String>,
     pub user: User,
     pub rootfs: &'a Path,
@@ -59,29 +62,44 @@ pub fn build(inputs: &Inputs<'_>) -> Value {
     })
 }
 
-/// `cmd` is a line for the shell, `args` is a program with its arguments. An app with neither runs what its image
-/// says; without an image the parser has refused it.
-pub fn arguments(app: &AppSpec) -> Vec<String> {
+/// `cmd` is a line for the shell, in place of all that the image would run. `args` are a program with its arguments,
+/// or what follows the image's entry point. An app with neither runs what its image says; without an image the parser
+/// has refused it.
+pub fn arguments(app: &AppSpec, image: Option<&ImageConfig>) -> Vec<String> {
+    let entrypoint = image.map_or(&[][..], |image| &image.entrypoint);
     match (&app.cmd, &app.args) {
         (Some(cmd), _) => vec!["/bin/sh".to_owned(), "-c".to_owned(), cmd.clone()],
-        (None, Some(args)) => args.clone(),
-        (None, None) => Vec::new(),
+        (None, Some(args)) => [entrypoint, args].concat(),
+        (None, None) => [entrypoint, image.map_or(&[][..], |image| &image.cmd)].concat(),
     }
 }
 
-fn process(inputs: &Inputs<'_>) -> Value {
-    let mut env: Vec<String> = inputs.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    if !inputs.env.contains_key("PATH") {
-        env.push(format!("PATH={PATH_DEFAULT}"));
+/// Where the task begins: for an image where that says.
+pub fn working_dir(image: Option<&ImageConfig>) -> String {
+    match image {
+        None => SANDBOX_IN_TASK.to_owned(),
+        Some(image) if image.working_dir.starts_with('/') => image.working_dir.clone(),
+        Some(image) => format!("/{}", image.working_dir),
     }
+}
+
+/// The image's variables, and over them the task's own.
+fn environment(inputs: &Inputs<'_>) -> Vec<String> {
+    let mut all: BTreeMap<&str, &str> = BTreeMap::from([("PATH", PATH_DEFAULT)]);
+    let of_image = inputs.image.iter().flat_map(|image| &image.env);
+    all.extend(of_image.chain(inputs.env).map(|(key, value)| (key.as_str(), value.as_str())));
+    all.iter().map(|(key, value)| format!("{key}={value}")).collect()
+}
+
+fn process(inputs: &Inputs<'_>) -> Value {
     // Another user than root keeps no capability across exec; it must not hold any before either.
     let held: &[&str] = if inputs.user.uid == 0 { &caps::DEFAULT } else { &[] };
     json!({
         "terminal": false,
         "user": { "uid": inputs.user.uid, "gid": inputs.user.gid, "additionalGids": [] },
-        "args": arguments(inputs.app),
-        "env": env,
-        "cwd": SANDBOX_IN_TASK,
+        "args": arguments(inputs.app, inputs.image),
+        "env": environment(inputs),
+        "cwd": working_dir(inputs.image),
         "capabilities": {
             "bounding": caps::DEFAULT, "effective": held, "permitted": held, "inheritable": [], "ambient": [],
         },
@@ -163,4 +181,71 @@ fn mounts(inputs: &Inputs<'_>) -> Value {
         mounts.push(bind(source, target, &["bind", "ro", "nosuid", "nodev", "noexec"]));
     }
     mounts.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(fields: &str) -> AppSpec {
+        AppSpec::parse(&format!(r#"{{"id": "a", "container": {{"docker": {{"image": "i"}}}} {fields}}}"#))
+            .expect("a definition")
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[test]
+    fn what_runs_is_the_apps_or_the_images() {
+        let image = ImageConfig {
+            entrypoint: words(&["/entry"]),
+            cmd: words(&["-d", "x"]),
+            working_dir: "/srv".to_owned(),
+            ..ImageConfig::default()
+        };
+        let plain = ImageConfig { entrypoint: Vec::new(), working_dir: String::new(), ..image.clone() };
+        for (fields, with, without) in [
+            (r#", "cmd": "echo 1""#, &["/bin/sh", "-c", "echo 1"][..], &["/bin/sh", "-c", "echo 1"][..]),
+            (r#", "args": ["a", "b"]"#, &["/entry", "a", "b"], &["a", "b"]),
+            ("", &["/entry", "-d", "x"], &["-d", "x"]),
+        ] {
+            let app = app(fields);
+            assert_eq!(arguments(&app, Some(&image)), words(with), "{fields}");
+            assert_eq!(arguments(&app, Some(&plain)), words(without), "{fields}");
+        }
+        assert_eq!(working_dir(Some(&image)), "/srv");
+        assert_eq!(working_dir(Some(&plain)), "/");
+        assert_eq!(working_dir(None), SANDBOX_IN_TASK);
+    }
+
+    #[test]
+    fn the_apps_variables_win_over_the_images() {
+        let pairs = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>()
+        };
+        let image = ImageConfig {
+            env: pairs(&[("A", "image"), ("B", "image"), ("PATH", "/opt")]),
+            ..ImageConfig::default()
+        };
+        let (app, env) = (app(""), pairs(&[("A", "app"), ("C", "app")]));
+        let inputs = Inputs {
+            app: &app,
+            image: Some(&image),
+            env: &env,
+            user: User::default(),
+            rootfs: Path::new("/r"),
+            cgroup: Path::new("/c"),
+            sandbox: Path::new("/s"),
+            files: &[],
+            files_max: 1,
+            unified: true,
+        };
+        assert_eq!(environment(&inputs), words(&["A=app", "B=image", "C=app", "PATH=/opt"]));
+        let bare = Inputs { image: None, ..inputs };
+        assert_eq!(
+            environment(&bare),
+            [words(&["A=app", "C=app"]), vec![format!("PATH={PATH_DEFAULT}")]].concat()
+        );
+    }
 }

@@ -1,7 +1,10 @@
 //! Who a task runs as: `name`, `uid`, `name:group` or `uid:gid`, looked up in the task's own root.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 /// More of a passwd or group file is not read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -61,9 +64,9 @@ fn parse(user: &str, passwd: &str, group: &str) -> Result<User, UserError> {
 /// The file of the first layer that has it; empty if none has. A link is not followed: it could lead to the node's
 /// own files.
 fn read(layers: &[PathBuf], name: &str) -> String {
-    let path = layers.iter().map(|layer| layer.join(name)).find(|path| is_plain_file(path));
+    let file = layers.iter().find_map(|layer| open_plain(layer, name));
     let mut text = String::new();
-    if let Some(file) = path.and_then(|path| std::fs::File::open(path).ok())
+    if let Some(file) = file
         && file.take(FILE_BYTES_MAX).read_to_string(&mut text).is_err()
     {
         text.clear();
@@ -71,8 +74,15 @@ fn read(layers: &[PathBuf], name: &str) -> String {
     text
 }
 
-fn is_plain_file(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|meta| meta.is_file())
+/// A plain file below the layer, reached without any link.
+fn open_plain(layer: &Path, name: &str) -> Option<File> {
+    let folder = File::open(layer).ok()?;
+    let how = OpenHow::new()
+        // Whatever else stands there must not make us wait.
+        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let file = File::from(openat2(folder, name, how).ok()?);
+    file.metadata().is_ok_and(|meta| meta.is_file()).then_some(file)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod changes;
 mod faults;
 mod full_state;
 mod health;
+mod images;
 mod inspect;
 mod life;
 mod output;

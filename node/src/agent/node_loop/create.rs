@@ -7,17 +7,43 @@ use model::app::Network;
 use model::{NodeId, State, TaskId, app};
 
 use super::Parts;
+use crate::images::Wanted;
 use crate::network::chain;
 use crate::oci::bundle::{self, Launch};
 
-/// Writes the bundle of `task`; the error is a sentence for the task's history.
-pub async fn bundle(parts: &Parts, state: &Arc<State>, task: &TaskId) -> Result<PathBuf, String> {
-    let mut launch = launch(state, parts.node, task).ok_or("it is no longer planned")?;
+/// What came of an attempt to make a task ready.
+pub enum Made {
+    Bundle(PathBuf),
+    /// Its image is on its way; in words for people.
+    Waits(String),
+    /// A sentence for the task's history.
+    Failed(String),
+}
+
+/// Writes the bundle of `task`, once its image is here.
+pub async fn bundle(parts: &Parts, state: &Arc<State>, task: &TaskId) -> Made {
+    let Some(mut launch) = launch(state, parts.node, task) else {
+        return Made::Failed("it is no longer planned".to_owned());
+    };
     if let Some(image) = launch.app.container.as_ref().and_then(|c| c.image.as_ref()) {
-        return Err(format!("image {}: this version cannot pull images yet", image.reference));
+        match parts.images.want(task, image) {
+            Wanted::Ready(ready) => {
+                launch.layers = ready.folders.clone();
+                launch.image = Some(ready.config().clone());
+            }
+            Wanted::Pending(message) => return Made::Waits(message),
+            Wanted::Failed(message) => return Made::Failed(message),
+        }
     }
+    match write(parts, launch).await {
+        Ok(bundle) => Made::Bundle(bundle),
+        Err(message) => Made::Failed(message),
+    }
+}
+
+async fn write(parts: &Parts, mut launch: Launch) -> Result<PathBuf, String> {
     if launch.app.network != Network::Host {
-        let attachment = parts.network.attach(task).await;
+        let attachment = parts.network.attach(&launch.task).await;
         launch.network = Some(attachment.map_err(|error| format!("its network: {}", chain(&error)))?);
     }
     let paths = parts.paths.clone();
@@ -38,5 +64,6 @@ fn launch(state: &State, node: NodeId, id: &TaskId) -> Option<Launch> {
         addresses: me.addresses.clone(),
         network: None,
         layers: Vec::new(),
+        image: None,
     })
 }

@@ -14,12 +14,15 @@ use std::time::Duration;
 
 use cluster::Cluster;
 use model::desired::{self, Observed, Phase, Step};
+use model::task::{Task, TaskState, TaskUpdate};
 use model::{NodeId, State, TaskId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::create::Made;
 use super::init_link::{InitLink, World};
 use crate::config::Paths;
+use crate::images::Images;
 use crate::init::protocol::ToInit;
 use crate::network::Network;
 
@@ -36,6 +39,7 @@ pub struct Parts {
     pub node: NodeId,
     pub paths: Paths,
     pub network: Network,
+    pub images: Images,
 }
 
 pub async fn run(parts: Parts, shutdown: CancellationToken) {
@@ -43,6 +47,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
     let mut states = parts.cluster.watch();
     let mut worlds = parts.init.world();
     let mut openings = parts.network.openings();
+    let mut pulled = parts.images.changed();
     let mut node = NodeLoop {
         parts,
         creating: BTreeSet::new(),
@@ -74,6 +79,8 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
                 Err(_) => return,
             },
             Some(_) = node.reports.join_next() => "report written",
+            // Never closed: the node holds the images.
+            Ok(()) = pulled.changed() => "an image was pulled, or was not to be had",
             () = shutdown.cancelled() => return,
         };
     }
@@ -114,11 +121,14 @@ impl NodeLoop {
             return;
         }
         self.creating.retain(|task| !is_answered(world, task));
+        // What runs has its layers named in its bundle; until the state says so they are held here.
+        let is_launching = |task: &Task| task.is_wanted() && task.state < TaskState::Running;
+        self.parts.images.retain(|id| state.task(id).is_some_and(|(_, task)| is_launching(task)));
         let mut updates = Vec::new();
         for step in desired::diff(state, self.parts.node, &self.observed(world)) {
             tracing::debug!(?step, reason, "step");
             match step {
-                Step::Create { task } => self.create(state, task).await,
+                Step::Create { task } => updates.extend(self.create(state, task).await),
                 Step::Stop { task, grace_ms } => self.parts.init.send(ToInit::Stop { task, grace_ms }).await,
                 Step::Forget { task } => self.parts.init.acknowledge(task).await,
                 // Who hears that it runs finds its ports open.
@@ -149,19 +159,23 @@ impl NodeLoop {
     }
 
     /// Orders the container from init, unless enough are being made: its turn comes when init answers for one of them.
-    async fn create(&mut self, state: &Arc<State>, task: TaskId) {
+    /// For a task whose image is not here yet, what is to be reported of it.
+    async fn create(&mut self, state: &Arc<State>, task: TaskId) -> Option<TaskUpdate> {
         if self.creating.len() >= self.creates_max {
-            return;
+            return None;
         }
         match create::bundle(&self.parts, state, &task).await {
-            Ok(bundle) => {
+            Made::Bundle(bundle) => {
                 tracing::info!(%task, "create");
                 self.creating.insert(task.clone());
                 self.parts.init.send(ToInit::Create { task, bundle }).await;
+                None
             }
-            Err(message) => {
+            Made::Waits(message) => report::starting(task, message, state),
+            Made::Failed(message) => {
                 tracing::warn!(%task, message, "not created");
                 self.parts.init.failed_to_create(task, message);
+                None
             }
         }
     }

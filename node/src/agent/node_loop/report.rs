@@ -6,8 +6,8 @@ use std::time::Duration;
 use cluster::{Cluster, Proposal};
 use model::auth::Actor;
 use model::desired::Step;
-use model::task::{Exit, TaskChange, TaskUpdate};
-use model::{Command, NodeId, Origin, TaskId, limits};
+use model::task::{Exit, TaskChange, TaskState, TaskUpdate};
+use model::{Command, NodeId, Origin, State, TaskId, limits};
 
 use crate::agent::init_link::World;
 
@@ -37,6 +37,13 @@ pub fn update(
     let mut message = world.failures.get(&task).cloned().unwrap_or_default();
     truncate(&mut message, limits::MESSAGE_BYTES_MAX);
     Some(TaskUpdate { task, change, message })
+}
+
+/// That a task waits for its image; told once, how far it is only this node knows.
+pub fn starting(task: TaskId, mut message: String, state: &State) -> Option<TaskUpdate> {
+    let is_news = state.task(&task).is_some_and(|(_, task)| task.state == TaskState::Staging);
+    truncate(&mut message, limits::MESSAGE_BYTES_MAX);
+    is_news.then_some(TaskUpdate { task, change: TaskChange::Starting, message })
 }
 
 /// Proposes the report; returns once it is applied, or after a rest if it could not be.

@@ -1,0 +1,151 @@
+//! One HTTP exchange: resolve, connect, TLS if wanted, one request, one answer.
+//!
+//! Names are resolved without the C library, which cannot do it in a static program. A connection serves one request:
+//! a pull makes few, and what a stranger's registry does to one connection does not touch the next.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, AUTHORIZATION, HOST, RANGE, USER_AGENT};
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::RegistryError;
+
+const CONNECT: Duration = Duration::from_secs(10);
+const ADDRESSES_MAX: usize = 8;
+
+static TLS: LazyLock<Result<TlsConnector, rustls::Error>> = LazyLock::new(|| {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+});
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    pub method: &'static str,
+    pub url: &'a Uri,
+    pub accept: Option<&'static str>,
+    pub authorization: Option<&'a str>,
+    /// Only what comes from this byte on.
+    pub from: u64,
+    /// How long an answer may take to begin.
+    pub patience: Duration,
+}
+
+/// Sends the request and returns the answer as far as its headers.
+pub async fn exchange(ask: &Ask<'_>) -> Result<Response<Incoming>, RegistryError> {
+    let nonsense = |problem: &str| RegistryError::Nonsense(format!("the address {}: {problem}", ask.url));
+    let host = ask.url.host().ok_or_else(|| nonsense("has no host"))?;
+    let tls = match ask.url.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        _ => return Err(nonsense("is neither http nor https")),
+    };
+    let port = ask.url.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = connect(bare, port).await?;
+    if !tls {
+        return send(ask, stream).await;
+    }
+    let connector = TLS.as_ref().map_err(|error| RegistryError::Tls(error.to_string()))?;
+    let name =
+        ServerName::try_from(bare.to_owned()).map_err(|error| RegistryError::Tls(error.to_string()))?;
+    let shaken = timeout(CONNECT, connector.connect(name, stream)).await;
+    let stream = shaken.map_err(|_| RegistryError::Silent(CONNECT))?.map_err(tls_error)?;
+    send(ask, stream).await
+}
+
+/// A certificate that does not fit is no matter of time; a connection that broke is.
+fn tls_error(error: std::io::Error) -> RegistryError {
+    let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    match is_tls {
+        true => RegistryError::Tls(error.to_string()),
+        false => RegistryError::Broken(error.to_string()),
+    }
+}
+
+async fn send<S>(ask: &Ask<'_>, stream: S) -> Result<Response<Incoming>, RegistryError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |error: hyper::Error| RegistryError::Broken(chain(&error));
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    // It ends with the answer's body, or when nobody reads that any more.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a registry's connection ended");
+        }
+    });
+    let path = ask.url.path_and_query().map_or("/", |path| path.as_str());
+    let authority = ask.url.authority().map_or("", |authority| authority.as_str());
+    let mut request = Request::builder()
+        .method(ask.method)
+        .uri(path)
+        .header(HOST, authority)
+        .header(USER_AGENT, concat!("meseta/", env!("CARGO_PKG_VERSION")));
+    if let Some(accept) = ask.accept {
+        request = request.header(ACCEPT, accept);
+    }
+    if let Some(authorization) = ask.authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    if ask.from > 0 {
+        request = request.header(RANGE, format!("bytes={}-", ask.from));
+    }
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| RegistryError::Nonsense(format!("the address {}: {error}", ask.url)))?;
+    let answer = timeout(ask.patience, sender.send_request(request)).await;
+    answer.map_err(|_| RegistryError::Silent(ask.patience))?.map_err(broken)
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, RegistryError> {
+    let mut problem = "its name leads to no address".to_owned();
+    for ip in resolve(host).await?.into_iter().take(ADDRESSES_MAX) {
+        let address = SocketAddr::new(ip, port);
+        problem = match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => format!("{error} ({ip})"),
+            Err(_) => format!("no answer in {} s ({ip})", CONNECT.as_secs()),
+        };
+    }
+    Err(RegistryError::Connect { address: format!("{host}:{port}"), problem })
+}
+
+async fn resolve(host: &str) -> Result<Vec<IpAddr>, RegistryError> {
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![ip]);
+    }
+    // Read anew each time: DHCP may have brought other servers.
+    let resolver = hickory_resolver::Resolver::builder_tokio()
+        .and_then(hickory_resolver::ResolverBuilder::build)
+        .map_err(|error| RegistryError::NoResolver(error.to_string()))?;
+    match resolver.lookup_ip(host).await {
+        Ok(found) => Ok(found.iter().collect()),
+        Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
+            Err(RegistryError::Name(format!("there is no {host}")))
+        }
+        Err(error) => Err(RegistryError::NoResolver(error.to_string())),
+    }
+}
+
+/// The error with everything beneath it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |e| e.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}

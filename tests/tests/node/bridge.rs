@@ -286,3 +286,45 @@ fn a_task_on_the_bridge_finds_its_own_address() {
     let bundle = node.dir().join("run/bundles").join(&id).join("meseta.json");
     assert!(fs::read_to_string(bundle).unwrap().contains(&own));
 }
+
+#[test]
+fn a_client_of_udp_that_never_stops_finds_each_new_task() {
+    let node = node();
+    let app = |count: u32| {
+        json!({
+            "id": "ear", "cmd": "sleep 1000", "cpus": 0.1, "mem": 32, "instances": count,
+            "networks": [{"mode": "container/bridge"}],
+            "container": {"type": "MESOS", "portMappings": [
+                {"containerPort": 9000, "hostPort": 31777, "protocol": "udp"},
+            ]},
+        })
+    };
+    // Something on the bridge, so that the packet filter follows connections at all.
+    node.post_app(&server("other", 1));
+    node.wait_running("other", 1);
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let to = SocketAddr::from((node.network().address, 31_777));
+    let say = |word: &[u8]| {
+        socket.send_to(word, to).map_err(|error| error.to_string())?;
+        let mut buffer = [0; 512];
+        let length = socket.recv(&mut buffer).map_err(|error| error.to_string())?;
+        if &buffer[..length] == word { Ok(()) } else { Err("another word".to_owned()) }
+    };
+    assert!(say(b"nobody is there").is_err());
+    node.post_app(&app(1));
+    let mut before = String::new();
+    for _ in 0..2 {
+        let task = node.wait_for("another task runs", || {
+            let _ = say(b"still sending");
+            node.running("ear")?.into_iter().find(|task| *task != before).ok_or_else(|| "not yet".to_owned())
+        });
+        let echo = echo_in(node.task_pid(&task).unwrap());
+        for word in [&b"hello"[..], END] {
+            node.wait_for("the new task hears the old client", || say(word));
+        }
+        echo.join().unwrap();
+        node.http.delete(&format!("/v2/tasks/{task}")).unwrap().expect(200);
+        before = task;
+    }
+}

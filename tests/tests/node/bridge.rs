@@ -159,7 +159,9 @@ fn tasks_reach_the_world_as_their_node_and_cannot_pretend() {
         "id": "traveller", "cpus": 0.1, "mem": 32, "networks": [{"mode": "container/bridge"}],
         "cmd": format!("{FETCH} fetch {} {}; echo complete; sleep 1000", world.ip(), world.port()),
     }));
-    let (mut stream, from) = listener.accept().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let (mut stream, from) =
+        node.wait_for("the task calls", || listener.accept().map_err(|error| error.to_string()));
     assert_eq!(from.ip(), node.network().address);
     let mut request = [0; 16];
     let length = stream.read(&mut request).unwrap();

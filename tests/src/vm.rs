@@ -62,6 +62,14 @@ impl Vm {
         Self { home, port, kernel_line: kernel_line.to_owned(), http }
     }
 
+    /// The last port of the machine that is led in from here.
+    pub const GUEST_PORT_LAST: u16 = 10_000;
+
+    /// Where [`Vm::GUEST_PORT_LAST`] is reached.
+    pub fn last_forward(&self) -> String {
+        format!("127.0.0.1:{}", self.port + PORTS - 1)
+    }
+
     pub fn power_cut(&self) {
         self.script(&["--power-cut", "1"]);
     }

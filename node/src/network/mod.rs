@@ -9,6 +9,7 @@ mod addresses;
 pub mod attach;
 pub mod attachment;
 mod bridge;
+mod conntrack;
 mod nat;
 mod rules;
 pub mod subnet;
@@ -193,6 +194,13 @@ impl Network {
             ports = rules.mappings.len(),
             "host ports of tasks"
         );
+        let moved = rules.moved_udp(self.0.applied.borrow().as_ref());
+        if !moved.is_empty() {
+            let forgotten = tokio::task::spawn_blocking(move || conntrack::forget_udp(&moved)).await;
+            if let Ok(Err(error)) = forgotten {
+                tracing::warn!(%error, "datagrams of old clients may go astray for a while");
+            }
+        }
         let links: BTreeSet<String> = rules.senders.iter().copied().map(link_of).collect();
         self.0.applied.send_replace(Some(rules));
         bridge::remove_links_but(&self.0.handle, |name| links.contains(name)).await

@@ -52,6 +52,15 @@ impl Rules {
         rules
     }
 
+    /// Host ports whose datagrams go elsewhere by these rules than by those before.
+    pub fn moved_udp(&self, before: Option<&Self>) -> BTreeSet<u16> {
+        let none = BTreeMap::new();
+        let before = before.map_or(&none, |rules| &rules.mappings);
+        let keys = self.mappings.keys().chain(before.keys());
+        let moved = keys.filter(|key| self.mappings.get(*key) != before.get(*key));
+        moved.filter(|(transport, _)| *transport == Transport::Udp).map(|(_, port)| *port).collect()
+    }
+
     /// A script for `nft -f`: one transaction that makes the tables say exactly this, whatever they said before. Chains
     /// are flushed rather than made anew, so that no packet passes between two tables.
     pub fn script(&self) -> String {

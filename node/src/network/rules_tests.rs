@@ -72,3 +72,16 @@ fn apps_in_host_networking_map_nothing() {
     addresses.give(&lab.tasks()[0].id, subnet).expect("free");
     assert!(Rules::of(&lab.state, NodeId(1), &addresses, subnet).mappings.is_empty());
 }
+
+#[test]
+fn datagrams_move_where_a_mapping_is_new_gone_or_different() {
+    let (_, rules) =
+        rules_of(vec![mapping(53, Some(31_053), Protocol::Both), mapping(80, Some(31_080), Protocol::Tcp)]);
+    let ports = |ports: &[u16]| ports.iter().copied().collect::<BTreeSet<u16>>();
+    assert_eq!(rules.moved_udp(None), ports(&[31_053]));
+    assert_eq!(rules.moved_udp(Some(&rules)), ports(&[]));
+    let mut other = rules.clone();
+    other.mappings.insert((Transport::Udp, 31_053), (Ipv4Addr::new(172, 26, 0, 9), 53));
+    other.mappings.insert((Transport::Udp, 31_054), (Ipv4Addr::new(172, 26, 0, 9), 54));
+    assert_eq!(rules.moved_udp(Some(&other)), ports(&[31_053, 31_054]));
+}

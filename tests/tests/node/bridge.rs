@@ -131,7 +131,8 @@ fn host_ports_lead_to_tasks_from_everywhere() {
         "id": "guest", "cpus": 0.1, "mem": 32, "networks": [{"mode": "container/bridge"}],
         "container": {"type": "MESOS", "portMappings": [{"containerPort": 0, "hostPort": 0}]},
         "cmd": format!(
-            "{FETCH} {fetches} mkdir www; printf myself > www/index.html; httpd -p $PORT0 -h www; fetch $HOST $PORT0; \
+            "{FETCH} {fetches} mkdir www; printf myself > www/index.html; httpd -p $PORT0 -h www; \
+             until fetch $HOST $PORT0 | grep myself; do sleep 0.1; done; \
              cat /etc/resolv.conf; echo complete; sleep 1000"
         ),
     }));
@@ -159,7 +160,9 @@ fn tasks_reach_the_world_as_their_node_and_cannot_pretend() {
         "id": "traveller", "cpus": 0.1, "mem": 32, "networks": [{"mode": "container/bridge"}],
         "cmd": format!("{FETCH} fetch {} {}; echo complete; sleep 1000", world.ip(), world.port()),
     }));
-    let (mut stream, from) = listener.accept().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let (mut stream, from) =
+        node.wait_for("the task calls", || listener.accept().map_err(|error| error.to_string()));
     assert_eq!(from.ip(), node.network().address);
     let mut request = [0; 16];
     let length = stream.read(&mut request).unwrap();
@@ -170,6 +173,9 @@ fn tasks_reach_the_world_as_their_node_and_cannot_pretend() {
     let text = node.wait_output(&task, "stdout", |text| text.contains("complete"));
     assert_eq!(text, "welcome\ncomplete\n");
 
+    /// How curl ends.
+    const REFUSED: &str = "exit status: 7:";
+    const SILENCE: &str = "exit status: 28:";
     // Even somebody who may change the task's interface speaks only with the task's address.
     let space = format!("--net=/proc/{}/ns/net", node.task_pid(&task).unwrap());
     let inside = |command: &[&str]| node.network().run(&[&["nsenter", &space, "--"], command].concat());
@@ -181,10 +187,10 @@ fn tasks_reach_the_world_as_their_node_and_cannot_pretend() {
     let own = format!("http://{}:8080/ping", node.network().address);
     assert!(inside(&["curl", "-sS", "--max-time", "3", "--noproxy", "*", &own]).is_ok());
     let heard = ping(&[]).unwrap_err();
-    assert!(heard.contains("refused"), "{heard}");
+    assert!(heard.contains(REFUSED), "{heard}");
     inside(&["ip", "addr", "add", "172.26.0.99/20", "dev", "eth0"]).unwrap();
     let pretender = ping(&["--interface", "172.26.0.99"]).unwrap_err();
-    assert!(!pretender.contains("refused"), "{pretender}");
+    assert!(pretender.contains(SILENCE), "{pretender}");
 }
 
 #[test]
@@ -285,4 +291,46 @@ fn a_task_on_the_bridge_finds_its_own_address() {
     assert!(text.lines().any(|l| l.starts_with(&format!("{own}\t"))), "no {own} in the hosts of\n{text}");
     let bundle = node.dir().join("run/bundles").join(&id).join("meseta.json");
     assert!(fs::read_to_string(bundle).unwrap().contains(&own));
+}
+
+#[test]
+fn a_client_of_udp_that_never_stops_finds_each_new_task() {
+    let node = node();
+    let app = |count: u32| {
+        json!({
+            "id": "ear", "cmd": "sleep 1000", "cpus": 0.1, "mem": 32, "instances": count,
+            "networks": [{"mode": "container/bridge"}],
+            "container": {"type": "MESOS", "portMappings": [
+                {"containerPort": 9000, "hostPort": 31777, "protocol": "udp"},
+            ]},
+        })
+    };
+    // Something on the bridge, so that the packet filter follows connections at all.
+    node.post_app(&server("other", 1));
+    node.wait_running("other", 1);
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let to = SocketAddr::from((node.network().address, 31_777));
+    let say = |word: &[u8]| {
+        socket.send_to(word, to).map_err(|error| error.to_string())?;
+        let mut buffer = [0; 512];
+        let length = socket.recv(&mut buffer).map_err(|error| error.to_string())?;
+        if &buffer[..length] == word { Ok(()) } else { Err("another word".to_owned()) }
+    };
+    assert!(say(b"nobody is there").is_err());
+    node.post_app(&app(1));
+    let mut before = String::new();
+    for _ in 0..2 {
+        let task = node.wait_for("another task runs", || {
+            let _ = say(b"still sending");
+            node.running("ear")?.into_iter().find(|task| *task != before).ok_or_else(|| "not yet".to_owned())
+        });
+        let echo = echo_in(node.task_pid(&task).unwrap());
+        for word in [&b"hello"[..], END] {
+            node.wait_for("the new task hears the old client", || say(word));
+        }
+        echo.join().unwrap();
+        node.http.delete(&format!("/v2/apps/ear/tasks/{task}")).unwrap().expect(200);
+        before = task;
+    }
 }

@@ -3,7 +3,7 @@
 // Task
 pub const STEP_STAGED: &str = "Planned";
 pub const STEP_STARTED: &str = "Running";
-pub const TIMELINE_TITLE: &str = "Course";
+pub const TIMELINE_TITLE: &str = "Timeline";
 pub const OUT_OF_MEMORY: &str = "out of memory";
 pub const MASKED: &str = "••••••••";
 pub const MASKED_HINT: &str = "hidden, for its name says that it is a secret";
@@ -142,6 +142,7 @@ pub const COLUMN_DESTINATION: &str = "Destination";
 pub const COLUMN_GATEWAY: &str = "Gateway";
 pub const COLUMN_METRIC: &str = "Metric";
 pub const ON_LINK: &str = "on the link";
+pub const FACT_LOGS: &str = "Logs";
 pub const KERNEL_LOG: &str = "Kernel log";
 pub const KERNEL_EMPTY: &str = "The kernel has written nothing of this level.";
 pub const LEVEL: &str = "Level";

@@ -97,7 +97,7 @@ fn space(found: &FileSystem) -> SpaceRow {
 fn link(link: &Link) -> LinkRow {
     let (class, state) = match (link.up, link.carrier) {
         (false, _) => ("suspended", t::LINK_DOWN.to_owned()),
-        (true, false) => ("failed", t::LINK_NO_CARRIER.to_owned()),
+        (true, false) => ("waiting", t::LINK_NO_CARRIER.to_owned()),
         (true, true) => ("running", link.speed_mbit.map_or(t::LINK_UP.to_owned(), t::speed)),
     };
     let traffic = |c: &Counters| t::traffic(&words::bytes(c.bytes), c.packets);

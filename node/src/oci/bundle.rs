@@ -51,6 +51,8 @@ pub enum BundleError {
     User(#[from] UserError),
     #[error("neither `cmd` nor `args` nor the image says what to run")]
     NoCommand,
+    #[error("the image has no layers, so there is nothing to run")]
+    EmptyImage,
     #[error("the task's root {0} is not there")]
     NoRoot(PathBuf),
     #[error("cannot prepare {path}")]
@@ -64,6 +66,9 @@ pub enum BundleError {
 /// Writes the bundle of `launch`; returns its folder, for `ToInit::Create`.
 pub fn write(paths: &Paths, launch: &Launch) -> Result<PathBuf, BundleError> {
     let layers = if launch.layers.is_empty() { vec![paths.task_root.clone()] } else { launch.layers.clone() };
+    if launch.image.is_some() && launch.layers.is_empty() {
+        return Err(BundleError::EmptyImage);
+    }
     if let Some(missing) = layers.iter().find(|layer| !layer.is_dir()) {
         return Err(BundleError::NoRoot(missing.clone()));
     }

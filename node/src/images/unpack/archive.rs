@@ -53,9 +53,8 @@ impl<R: Read> Archive<R> {
         loop {
             self.skip()?;
             let Some(header) = self.header()? else { return Ok(None) };
-            let damaged = |_| UnpackError::Damaged("a number in a header cannot be read");
             let kind = header.entry_type();
-            let size = header.entry_size().map_err(damaged)?;
+            let size = number(&header.as_old().size)?;
             match kind.as_byte() {
                 b'L' => extended.path = Some(until_nul(self.extended(size)?)),
                 b'K' => extended.link = Some(until_nul(self.extended(size)?)),
@@ -110,8 +109,8 @@ impl<R: Read> Archive<R> {
         }
         let sum = header.as_bytes().iter().enumerate();
         let sum = sum.map(|(i, b)| u32::from(if (148..156).contains(&i) { b' ' } else { *b })).sum::<u32>();
-        match header.cksum() {
-            Ok(told) if told == sum => Ok(Some(header)),
+        match number(&header.as_old().cksum) {
+            Ok(told) if told == u64::from(sum) => Ok(Some(header)),
             _ => Err(UnpackError::Damaged("a header's checksum is wrong")),
         }
     }
@@ -231,7 +230,7 @@ impl Extended {
     }
 
     fn complete(self, header: &tar::Header) -> Result<Entry, UnpackError> {
-        let damaged = |_| UnpackError::Damaged("a number in a header cannot be read");
+        let own = header.as_old();
         let path = self.path.unwrap_or_else(|| header.path_bytes().into_owned());
         let link = || {
             let own = || header.link_name_bytes().map(std::borrow::Cow::into_owned);
@@ -252,25 +251,46 @@ impl Extended {
             0 | b'0' | b'7' => Kind::File,
             _ => return Err(UnpackError::Damaged("an entry is of an unknown kind")),
         };
-        let own_id = |id: Option<u32>, own: io::Result<u64>| match id {
+        let own_id = |id: Option<u32>, field: &[u8]| match id {
             Some(id) => Ok(id),
-            None => u32::try_from(own.map_err(damaged)?)
-                .map_err(|_| UnpackError::Damaged("a user's number is absurd")),
+            None => {
+                u32::try_from(number(field)?).map_err(|_| UnpackError::Damaged("a user's number is absurd"))
+            }
         };
-        let own_time = || i64::try_from(header.mtime().unwrap_or(0)).unwrap_or(0);
+        let own_time = || number(&own.mtime).ok().and_then(|time| i64::try_from(time).ok()).unwrap_or(0);
         Ok(Entry {
             kind,
-            mode: header.mode().map_err(damaged)? & 0o7777,
-            uid: own_id(self.uid, header.uid())?,
-            gid: own_id(self.gid, header.gid())?,
+            mode: (number(&own.mode)? & 0o7777) as u32,
+            uid: own_id(self.uid, &own.uid)?,
+            gid: own_id(self.gid, &own.gid)?,
             modified: self.modified.unwrap_or_else(|| (own_time(), 0)),
             size: match self.size {
                 Some(size) => size,
-                None => header.entry_size().map_err(damaged)?,
+                None => number(&own.size)?,
             },
             xattrs: self.xattrs,
             path,
         })
+    }
+}
+
+/// A number of a header: octal digits, nothing at all for 0, or, where the first bit is set, its bytes themselves.
+fn number(field: &[u8]) -> Result<u64, UnpackError> {
+    let damaged = || UnpackError::Damaged("a number in a header cannot be read");
+    if let [first @ 0x80..=0xff, rest @ ..] = field {
+        // The second bit would make it negative.
+        let bytes = [&[first & 0x7f], rest].concat();
+        let (high, low) = bytes.split_at(bytes.len() - bytes.len().min(8));
+        let is_small = first & 0x40 == 0 && high.iter().all(|byte| *byte == 0);
+        return match is_small {
+            true => Ok(low.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))),
+            false => Err(damaged()),
+        };
+    }
+    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    match text(&field[..end]).ok_or_else(damaged)?.trim() {
+        "" => Ok(0),
+        digits => u64::from_str_radix(digits, 8).map_err(|_| damaged()),
     }
 }
 
@@ -301,6 +321,30 @@ mod tests {
         assert_eq!(seconds("-1.5"), Some((-2, 500_000_000)));
         assert_eq!(seconds("x"), None);
         assert_eq!(seconds("1.x"), None);
+    }
+
+    #[test]
+    fn numbers_are_octal_empty_or_bytes() {
+        for (field, expected) in [
+            (&b"0000644\0"[..], 0o644),
+            (b"   644 \0", 0o644),
+            (b"\0\0\0\0\0\0\0\0", 0),
+            (b"        ", 0),
+            (b"77777777777\0", 0o77_777_777_777),
+            (b"\x80\0\0\0\0\0\0\x02\0\0\0\0", 0x2_0000_0000),
+            (b"\x80\0\0\x01\0\0\0\0", 0x1_0000_0000),
+        ] {
+            assert_eq!(number(field).unwrap(), expected, "{field:?}");
+        }
+        for field in [
+            &b"00x\0"[..],
+            b"-1\0",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"9\0",
+            b"\x80\x01\0\0\0\0\0\0\0\0\0\0",
+        ] {
+            assert!(number(field).is_err(), "{field:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod local;
 mod pages;
 mod router;
 mod session;
+mod starting;
 mod strings;
 mod view;
 
@@ -21,3 +22,4 @@ pub use backend::*;
 pub use guard::ViaTls;
 use local::local_path;
 pub use router::router;
+pub use starting::{Progress, starting};

@@ -351,6 +351,10 @@ pub fn output_range(first: u64, end: u64) -> String {
     format!("bytes {first} to {end}")
 }
 
+// Before the console
+pub const STARTING_TITLE: &str = "This node is starting";
+pub const STARTING_LEAD: &str = "It opens its part of the cluster's state. This page becomes the console by itself; nothing need be done.";
+
 // Node
 pub const NODE_TITLE: &str = "Node";
 pub const BOOT_TITLE: &str = "Boot";

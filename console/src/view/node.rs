@@ -50,7 +50,7 @@ pub fn view(status: &NodeStatus) -> NodeView {
         name: status.name.clone(),
         facts: facts.into_iter().filter(|(_, text)| !text.is_empty()).collect(),
         gauges: gauges(status),
-        phases: phases(status),
+        phases: bars(&status.phases, boot_span(&status.phases, status.uptime_s)),
         boot_total: boot_took(status),
         services: status.services.clone(),
         last_error: status.last_error.clone(),
@@ -81,20 +81,24 @@ fn gauges(status: &NodeStatus) -> Vec<Gauge> {
 
 /// From the first phase's start to the last one's end, or to the latest moment known if one still runs. Milliseconds
 /// since the kernel started; off the image a node starts long after it.
-fn boot_span(status: &NodeStatus) -> (u64, u64) {
-    let running = status.phases.iter().any(|phase| phase.end_ms.is_none());
-    let first = status.phases.iter().map(|phase| phase.start_ms).min().unwrap_or(0);
-    let known = status.phases.iter().map(|phase| phase.end_ms.unwrap_or(phase.start_ms)).max().unwrap_or(0);
-    (first, if running { known.max(status.uptime_s * 1000) } else { known })
+fn boot_span(phases: &[crate::BootPhase], uptime_s: u64) -> (u64, u64) {
+    let running = phases.iter().any(|phase| phase.end_ms.is_none());
+    let first = phases.iter().map(|phase| phase.start_ms).min().unwrap_or(0);
+    let known = phases.iter().map(|phase| phase.end_ms.unwrap_or(phase.start_ms)).max().unwrap_or(0);
+    (first, if running { known.max(uptime_s * 1000) } else { known })
 }
 
 fn boot_took(status: &NodeStatus) -> String {
-    let (first, last) = boot_span(status);
+    let (first, last) = boot_span(&status.phases, status.uptime_s);
     t::boot_took(&words::duration(last.saturating_sub(first)))
 }
 
-fn phases(status: &NodeStatus) -> Vec<PhaseBar> {
-    let (first, last) = boot_span(status);
+/// While a node starts nothing but its phases is known.
+pub fn phase_bars(phases: &[crate::BootPhase]) -> Vec<PhaseBar> {
+    bars(phases, boot_span(phases, 0))
+}
+
+fn bars(phases: &[crate::BootPhase], (first, last): (u64, u64)) -> Vec<PhaseBar> {
     let whole = last.saturating_sub(first).max(1);
     let bar = |phase: &crate::BootPhase| {
         let took = phase.end_ms.unwrap_or(last).saturating_sub(phase.start_ms);
@@ -109,7 +113,7 @@ fn phases(status: &NodeStatus) -> Vec<PhaseBar> {
             width,
         }
     };
-    status.phases.iter().map(bar).collect()
+    phases.iter().map(bar).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod backend;
 mod context;
 mod definition;
 mod guard;
+mod host;
 mod live;
 mod local;
 mod pages;
@@ -20,6 +21,7 @@ mod view;
 
 pub use backend::*;
 pub use guard::ViaTls;
+pub use host::{ClockStatus, HostStatus};
 use local::local_path;
 pub use router::router;
 pub use starting::{Progress, starting};

@@ -29,6 +29,16 @@ impl Paths {
         self.run.join("init.sock")
     }
 
+    /// Where the network role takes orders, see `net::control`.
+    pub fn net_socket(&self) -> PathBuf {
+        self.run.join("net.sock")
+    }
+
+    /// What the network role says of the machine: `console::HostStatus` in JSON.
+    pub fn host_status(&self) -> PathBuf {
+        self.run.join("host.json")
+    }
+
     /// The OCI bundle of a task: `config.json` and what `meseta oci` needs beside it.
     pub fn bundle(&self, task: &model::TaskId) -> PathBuf {
         self.run.join("bundles").join(task.as_str())

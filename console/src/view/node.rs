@@ -14,6 +14,8 @@ pub struct NodeView {
     pub boot_total: String,
     pub services: Vec<Service>,
     pub last_error: String,
+    /// What in the sources of settings was not understood.
+    pub config_errors: Vec<String>,
 }
 
 /// A part of a whole.
@@ -44,6 +46,10 @@ pub fn view(status: &NodeStatus) -> NodeView {
         (t::FACT_KERNEL, status.kernel.clone()),
         (t::FACT_ADDRESSES, addresses),
         (t::FACT_UPTIME, words::duration(status.uptime_s * 1000)),
+        (t::FACT_LOCAL_NAME, status.host.local_name.clone()),
+        (t::FACT_SETTINGS, status.host.config_source.clone()),
+        (t::FACT_PROXY, status.host.proxy.clone()),
+        (t::FACT_CLOCK, clock(&status.host.clock)),
         (t::FACT_NODE_ID, status.id.to_string()),
     ];
     NodeView {
@@ -54,6 +60,15 @@ pub fn view(status: &NodeStatus) -> NodeView {
         boot_total: boot_took(status),
         services: status.services.clone(),
         last_error: status.last_error.clone(),
+        config_errors: status.host.config_errors.clone(),
+    }
+}
+
+fn clock(clock: &crate::ClockStatus) -> String {
+    match (clock.source.as_str(), clock.fault.as_str()) {
+        ("", "") => String::new(),
+        ("", fault) => t::clock_unknown(fault),
+        (source, fault) => t::clock_compared(source, clock.offset_ms, fault),
     }
 }
 
@@ -143,6 +158,7 @@ mod tests {
             phases: phases.iter().map(phase).collect(),
             services: vec![],
             last_error: String::new(),
+            host: Default::default(),
         }
     }
 

@@ -7,7 +7,7 @@ mod addresses;
 mod backend;
 mod claim;
 mod identity;
-mod init_link;
+pub mod init_link;
 mod leader;
 mod logs;
 mod machine;

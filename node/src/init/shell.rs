@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
-use super::board::Board;
+use super::board::{Board, Shown};
 use super::cgroup::Cgroups;
 use super::clock::{self, Alarm};
 use super::connections::Connections;
@@ -82,8 +82,8 @@ pub struct Shell {
     pub board: Board,
     inputs: VecDeque<Input>,
     finished: Option<PowerKind>,
-    /// Shows the board on the console; the appliance has one.
-    pub screen: Option<super::screen::Screen>,
+    /// What the role `screen` was told last; nothing while there is none.
+    shown: Option<Shown>,
     /// Work of the appliance that an event wakes: new devices.
     extra: Option<Box<dyn Extra>>,
 }
@@ -117,7 +117,7 @@ impl Shell {
             board: Board::default(),
             inputs: VecDeque::new(),
             finished: None,
-            screen: None,
+            shown: None,
             extra: None,
             boot_id: super::boot_id()?,
             paths,
@@ -170,9 +170,7 @@ impl Shell {
                 return Ok(kind);
             }
             self.alarm.set(self.machine.next_deadline())?;
-            if let Some(screen) = &mut self.screen {
-                screen.show(&self.board);
-            }
+            self.tell_screen();
             let mut events = [EpollEvent::empty(); 64];
             let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
                 Ok(count) => count,
@@ -260,6 +258,9 @@ impl Shell {
             }
             message => {
                 if let ToInit::Hello { role } = &message {
+                    if role == RoleName::Screen.as_str() {
+                        self.shown = None;
+                    }
                     for older in self.connections.set_role(from, role) {
                         self.close(older, &io::Error::other("the role connected again"));
                     }
@@ -350,6 +351,21 @@ impl Shell {
         }
     }
 
+    /// Once a turn of the loop, so that changes of one turn are one message.
+    fn tell_screen(&mut self) {
+        let screens = self.connections.of_role(RoleName::Screen.as_str());
+        if screens.is_empty() {
+            return;
+        }
+        let shown = self.board.shown();
+        if self.shown.as_ref() != Some(&shown) {
+            for screen in screens {
+                self.send(screen, &FromInit::Board(shown.clone()));
+            }
+            self.shown = Some(shown);
+        }
+    }
+
     fn spawn_role(&mut self, role: RoleName) {
         let mut arguments = self.paths.to_args();
         let mut socket = None;
@@ -362,7 +378,7 @@ impl Shell {
                 arguments.extend(self.agent_arguments.iter().cloned());
                 Ok(None)
             }
-            RoleName::Net => Ok(None),
+            RoleName::Net | RoleName::Screen => Ok(None),
         };
         let started = started.and_then(|theirs| child::spawn_role(role.as_str(), &arguments, theirs));
         match started {

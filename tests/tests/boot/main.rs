@@ -1,5 +1,6 @@
 //! The image in a virtual machine: what only a whole machine can show.
 
+mod host;
 mod image;
 mod machine;
 mod power;

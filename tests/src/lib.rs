@@ -5,6 +5,7 @@ pub mod bench;
 pub mod browser;
 pub mod http;
 pub mod init;
+pub mod iso;
 pub mod leftovers;
 pub mod node;
 pub mod task_root;

@@ -111,6 +111,7 @@ fn read_files(root: &Path) -> (Files, Vec<String>) {
         meta_data: read(&["meta-data", "openstack/latest/meta_data.json"]),
         user_data: read(&["user-data", "openstack/latest/user_data"]),
         network_config: read(&["network-config"]),
+        network_data: read(&["openstack/latest/network_data.json"]),
         own: read(&["meseta.json"]),
     };
     (files, faults)

@@ -23,18 +23,18 @@ fn source_is(vm: &Vm, expected: &str) -> Value {
 
 #[test]
 fn a_seed_disk_gives_address_and_name_and_its_faults_are_told() {
-    let seed = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| fs::write(seed.path().join(name), text).unwrap();
-    file("meta-data", "instance-id: i-1\nlocal-hostname: granite\n");
-    file(
-        "network-config",
-        "version: 2\nethernets:\n  lan:\n    addresses: [10.0.2.15/24]\n    routes:\n      - {to: default, via: 10.0.2.2}\n",
-    );
-    file("user-data", "#cloud-config\nmeseta:\n  proxy: http://10.0.2.9:3128\n  colour: red\n");
-    // QEMU shows a folder as a FAT volume.
+    let dir = tempfile::tempdir().unwrap();
+    let seed = dir.path().join("seed.iso");
+    let network = "version: 2\nethernets:\n  lan:\n    addresses: [10.0.2.15/24]\n    routes:\n      - {to: default, via: 10.0.2.2}\n";
+    let files = [
+        ("meta-data", "instance-id: i-1\nlocal-hostname: granite\n"),
+        ("network-config", network),
+        ("user-data", "#cloud-config\nmeseta:\n  proxy: http://10.0.2.9:3128\n  colour: red\n"),
+    ];
+    tests::iso::write(&seed, "cidata", &files);
     let hardware = format!(
-        "-blockdev driver=vvfat,node-name=seed,dir={},label=CIDATA,read-only=on -device virtio-blk-pci,drive=seed",
-        seed.path().display()
+        "-drive file={},format=raw,if=none,id=seed,readonly=on -device virtio-blk-pci,drive=seed",
+        seed.display()
     );
     let vm = Vm::boot_on("", &hardware);
     let host = source_is(&vm, "seed disk");
@@ -50,12 +50,26 @@ fn a_seed_disk_gives_address_and_name_and_its_faults_are_told() {
 }
 
 #[test]
-fn firmware_settings_and_a_person_at_both_consoles() {
+fn firmware_and_seed_share_the_say_and_a_person_at_the_consoles_has_the_last_word() {
     let dir = tempfile::tempdir().unwrap();
-    let config = dir.path().join("config.json");
-    fs::write(&config, "{\"hostname\": \"basalt\"}").unwrap();
-    let vm = Vm::boot_on("", &format!("-fw_cfg name=opt/meseta/config,file={}", config.display()));
-    assert_eq!(source_is(&vm, "firmware (fw_cfg)")["local_name"], "basalt.local");
+    let (config, seed) = (dir.path().join("config.json"), dir.path().join("seed"));
+    fs::write(&config, "{\"hostname\": \"firm\", \"proxy\": \"http://10.0.2.9:3128\"}").unwrap();
+    fs::create_dir(&seed).unwrap();
+    fs::write(seed.join("meta-data"), "local-hostname: basalt\n").unwrap();
+    // QEMU shows a folder as a FAT volume.
+    let hardware = format!(
+        "-fw_cfg name=opt/meseta/config,file={} -blockdev driver=vvfat,node-name=seed,dir={},label=CIDATA,read-only=on \
+         -device virtio-blk-pci,drive=seed",
+        config.display(),
+        seed.display()
+    );
+    let vm = Vm::boot_on("", &hardware);
+    // Each matter is the strongest source's that says something of it.
+    let host = source_is(&vm, "seed disk");
+    assert_eq!(
+        (&host["local_name"], &host["proxy"]),
+        (&"basalt.local".into(), &"http://10.0.2.9:3128".into())
+    );
 
     // Serial: the form, what would change, and the change on trial. The address stays, or we would lose the node.
     let mut said = vm.said();

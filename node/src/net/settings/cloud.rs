@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 
 use super::super::config::prefix_of;
+use super::config_drive::read_network_data;
 use super::tree::{Fault, Node, parse};
 use super::{
     Addressing, Interface, Settings, Which, device_name, dns_server, gateway, host_name, mac, read_own,
@@ -16,6 +17,8 @@ pub struct Files {
     pub meta_data: Option<String>,
     pub user_data: Option<String>,
     pub network_config: Option<String>,
+    /// The config drive's own form of it.
+    pub network_data: Option<String>,
     /// Our own form in a file of its own.
     pub own: Option<String>,
 }
@@ -23,10 +26,11 @@ pub struct Files {
 /// Our own file says the last word, then user data, network configuration, meta data.
 pub fn read_seed(files: &Files) -> (Settings, Vec<String>) {
     type Reader = fn(&Node) -> (Settings, Vec<Fault>);
-    let sources: [(&str, &Option<String>, Reader); 4] = [
+    let sources: [(&str, &Option<String>, Reader); 5] = [
         ("meseta.json", &files.own, read_own),
         ("user-data", &files.user_data, user_data),
         ("network-config", &files.network_config, network_config),
+        ("network_data.json", &files.network_data, read_network_data),
         ("meta-data", &files.meta_data, meta_data),
     ];
     let mut whole = Settings::default();

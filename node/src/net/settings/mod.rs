@@ -2,6 +2,7 @@
 //! firmware all end in, and [`layer`], which says whose word counts.
 
 mod cloud;
+mod config_drive;
 pub mod kernel_line;
 mod own;
 pub mod tree;

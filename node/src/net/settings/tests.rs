@@ -70,8 +70,10 @@ fn network_configuration_version_2() {
                 .into(),
         ),
         meta_data: Some("instance-id: i-1\nlocal-hostname: granite.example\n".into()),
-        user_data: Some("#cloud-config\nruncmd: [reboot]\nntp: {servers: [10.0.0.3]}\nmeseta:\n  proxy: http://p:1\n".into()),
-        own: None,
+        user_data: Some(
+            "#cloud-config\nruncmd: [reboot]\nntp: {servers: [10.0.0.3]}\nmeseta:\n  proxy: http://p:1\n".into(),
+        ),
+        ..Files::default()
     };
     let (settings, faults) = read_seed(&files);
     assert_eq!(settings.interfaces[0].addressing, fixed("10.0.0.5", 24, Some("10.0.0.1")));
@@ -107,6 +109,7 @@ fn a_seed_with_faults_names_file_and_line_and_the_rest_counts() {
         network_config: Some("version: 3\n".into()),
         meta_data: Some("local-hostname: [a\n".into()),
         own: Some("{\"ntp\": \"10.0.0.1\",\n\"interfaces\": [{\"method\": \"bootp\"}]}".into()),
+        ..Files::default()
     };
     let (settings, faults) = read_seed(&files);
     assert_eq!(settings.ntp, ["10.0.0.1"]);

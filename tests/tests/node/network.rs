@@ -127,8 +127,8 @@ fn tell_time(socket: &UdpSocket, enough: &AtomicBool) {
         assert_eq!(length, 48, "a question of a simple client");
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let seconds = since.as_secs() + 2_208_988_800 + AHEAD_S;
-        let stamp =
-            (seconds << 32 | u64::from(since.subsec_nanos()) * (1 << 32) / 1_000_000_000).to_be_bytes();
+        let fraction = u64::from(since.subsec_nanos()) * (1 << 32) / 1_000_000_000;
+        let stamp = ((seconds << 32) | fraction).to_be_bytes();
         let mut answer = [0; 48];
         (answer[0], answer[1]) = (4 << 3 | 4, 2);
         answer[24..32].copy_from_slice(&buffer[40..48]);

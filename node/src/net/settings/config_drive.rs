@@ -10,7 +10,7 @@ use super::{Addressing, Interface, Settings, Which, dns_server, gateway, mac, st
 pub fn read_network_data(node: &Node) -> (Settings, Vec<Fault>) {
     let mut settings = Settings::default();
     let mut faults = Vec::new();
-    let mut push_servers = |of: &Node, settings: &mut Settings| -> Result<(), Fault> {
+    let push_servers = |of: &Node, settings: &mut Settings| -> Result<(), Fault> {
         for service in of.get("services").into_iter().flat_map(Node::items) {
             if let (Some("dns"), Some(address)) = (word(service, "type")?, service.get("address")) {
                 let server = dns_server(address.text("address")?).map_err(|what| address.fault(what))?;

@@ -174,4 +174,22 @@ mod tests {
         assert_eq!(bars(&[(0, Some(2_500_000)), (2_500_000, None)]), [(0, 500), (500, 500)]);
         assert_eq!(bars(&[]), []);
     }
+
+    #[test]
+    fn the_clock_is_told_in_words() {
+        let check = |source: &str, offset_ms, fault: &str, expected: &str| {
+            let status =
+                crate::ClockStatus { source: source.into(), offset_ms, last_sync_s: 1, fault: fault.into() };
+            assert_eq!(clock(&status), expected);
+        };
+        check("", 0, "", "");
+        check("", 0, "no answer from a", "compared with no other: no answer from a");
+        check("NTP a", -3, "", "3 ms behind when last compared, by NTP a");
+        check(
+            "NTP a",
+            0,
+            "no answer",
+            "right to the millisecond when last compared, by NTP a; since then: no answer",
+        );
+    }
 }

@@ -137,6 +137,8 @@ pub struct NodeStatus {
     pub phases: Vec<BootPhase>,
     pub services: Vec<Service>,
     pub last_error: String,
+    #[serde(default)]
+    pub host: crate::HostStatus,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

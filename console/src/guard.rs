@@ -163,7 +163,7 @@ pub fn set_cookie(name: &str, value: &str, tls: bool, max_age_s: Option<u64>) ->
         .expect("cookie values are hexadecimal digits and dots")
 }
 
-fn finish(mut answer: Response, fresh_cookie: Option<HeaderValue>) -> Response {
+pub fn finish(mut answer: Response, fresh_cookie: Option<HeaderValue>) -> Response {
     let headers = answer.headers_mut();
     if let Some(cookie) = fresh_cookie {
         headers.append(header::SET_COOKIE, cookie);

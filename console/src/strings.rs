@@ -362,6 +362,10 @@ pub fn output_range(first: u64, end: u64) -> String {
     format!("bytes {first} to {end}")
 }
 
+// Before the console
+pub const STARTING_TITLE: &str = "This node is starting";
+pub const STARTING_LEAD: &str = "It opens its part of the cluster's state. This page becomes the console by itself; nothing need be done.";
+
 // Node
 pub const NODE_TITLE: &str = "Node";
 pub const BOOT_TITLE: &str = "Boot";
@@ -373,6 +377,11 @@ pub const FACT_KERNEL: &str = "Kernel";
 pub const FACT_ADDRESSES: &str = "Addresses";
 pub const FACT_UPTIME: &str = "Up for";
 pub const FACT_NODE_ID: &str = "Node id";
+pub const FACT_LOCAL_NAME: &str = "Local name";
+pub const FACT_SETTINGS: &str = "Settings from";
+pub const FACT_PROXY: &str = "Proxy";
+pub const FACT_CLOCK: &str = "Clock";
+pub const CONFIG_ERRORS: &str = "Not understood in the settings:";
 pub const GAUGE_CPUS: &str = "CPUs given to tasks";
 pub const GAUGE_MEMORY: &str = "Memory given to tasks";
 pub const GAUGE_DISK: &str = "Disk given to tasks";
@@ -396,6 +405,21 @@ pub const POWERING_OFF_TEXT: &str = "It comes back when somebody switches it on.
 
 pub fn boot_took(total: &str) -> String {
     format!("{total} from the first step to the last")
+}
+
+pub fn clock_unknown(fault: &str) -> String {
+    format!("compared with no other: {fault}")
+}
+
+/// `offset_ms`: how far the machine's clock is ahead.
+pub fn clock_compared(source: &str, offset_ms: i64, fault: &str) -> String {
+    let place = match offset_ms {
+        0 => "right to the millisecond".to_owned(),
+        ahead if ahead > 0 => format!("{ahead} ms ahead"),
+        behind => format!("{} ms behind", -behind),
+    };
+    let fault = if fault.is_empty() { String::new() } else { format!("; since then: {fault}") };
+    format!("{place} when last compared, by {source}{fault}")
 }
 
 pub fn used_of(used: &str, of: &str) -> String {

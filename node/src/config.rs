@@ -29,6 +29,16 @@ impl Paths {
         self.run.join("init.sock")
     }
 
+    /// Where the network role takes orders, see `net::control`.
+    pub fn net_socket(&self) -> PathBuf {
+        self.run.join("net.sock")
+    }
+
+    /// What the network role says of the machine: `console::HostStatus` in JSON.
+    pub fn host_status(&self) -> PathBuf {
+        self.run.join("host.json")
+    }
+
     /// Where the bundles of all tasks lie.
     pub fn bundles(&self) -> PathBuf {
         self.run.join("bundles")

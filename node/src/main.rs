@@ -11,6 +11,7 @@ mod log;
 mod net;
 mod network;
 mod oci;
+mod screen;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Role {
     Net(net::Args),
     /// Moves the output of all tasks into their sandboxes
     Log(log::Args),
+    /// Shows the node on the machine's consoles and takes keys there (image only)
+    Screen(screen::Args),
     /// One-shot: creates, enters or removes one container; called by init
     Oci(oci::Args),
     /// Talks to a cluster from the command line
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Role::Agent(args) => agent::run(args),
         Role::Net(args) => net::run(args),
         Role::Log(args) => log::run(args),
+        Role::Screen(args) => screen::run(args),
         Role::Oci(args) => oci::run(args),
         Role::Ctl(args) => ctl::run(args),
     };

@@ -7,6 +7,7 @@ pub mod gate;
 pub mod http;
 pub mod image;
 pub mod init;
+pub mod iso;
 pub mod leftovers;
 pub mod network;
 pub mod node;

@@ -3,6 +3,7 @@
 //! Dropping it ends the machine and forgets its disk.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -29,6 +30,8 @@ pub struct Vm {
     home: tempfile::TempDir,
     port: u16,
     kernel_line: String,
+    /// Further arguments of the emulator, separated by blanks.
+    hardware: String,
     /// With the administrator's credentials.
     pub http: Client,
 }
@@ -50,16 +53,21 @@ impl Vm {
 
     /// The same, with further words on its kernel line.
     pub fn boot_with(kernel_line: &str) -> Self {
-        let vm = Self::new(kernel_line);
+        Self::boot_on(kernel_line, "")
+    }
+
+    /// The same, with further hardware: arguments of the emulator, separated by blanks.
+    pub fn boot_on(kernel_line: &str, hardware: &str) -> Self {
+        let vm = Self::new(kernel_line, hardware);
         vm.script(&["--detach", "--port", &vm.port.to_string(), "--password", PASSWORD]);
         vm
     }
 
-    fn new(kernel_line: &str) -> Self {
+    fn new(kernel_line: &str, hardware: &str) -> Self {
         let home = tempfile::Builder::new().prefix("meseta-vm").tempdir().expect("a temporary folder");
         let port = free_ports();
         let http = Client::new(&format!("127.0.0.1:{port}")).with_password("admin", PASSWORD);
-        Self { home, port, kernel_line: kernel_line.to_owned(), http }
+        Self { home, port, kernel_line: kernel_line.to_owned(), hardware: hardware.to_owned(), http }
     }
 
     /// The last port of the machine that is led in from here.
@@ -101,6 +109,41 @@ impl Vm {
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, probe: impl FnMut() -> Result<T, String>) -> T {
         wait::until(what, DEADLINE, probe, || self.serial_tail())
+    }
+
+    /// Types on the serial console.
+    pub fn type_serial(&self, text: &str) {
+        let input = fs::OpenOptions::new().write(true).open(self.folder().join("serial.in"));
+        input.and_then(|mut input| input.write_all(text.as_bytes())).expect("the machine runs");
+    }
+
+    /// Presses a key of the keyboard; it is heard on the video console.
+    pub fn press(&self, key: &str) {
+        let keys = format!("[{{\"type\":\"qcode\",\"data\":\"{key}\"}}]");
+        let commands = format!(
+            "{{\"execute\":\"qmp_capabilities\"}}\n{{\"execute\":\"send-key\",\"arguments\":{{\"keys\":{keys}}}}}\n"
+        );
+        let input = fs::OpenOptions::new().write(true).open(self.folder().join("qmp.in"));
+        input.and_then(|mut input| input.write_all(commands.as_bytes())).expect("the machine runs");
+    }
+
+    /// How many bytes the machine has said.
+    pub fn said(&self) -> usize {
+        fs::metadata(self.folder().join("serial.log")).map_or(0, |file| file.len() as usize)
+    }
+
+    /// Waits until the machine says `text` after its first `from` bytes; how many it has said then.
+    #[track_caller]
+    pub fn wait_said(&self, from: usize, text: &str) -> usize {
+        self.wait_for(&format!("the serial console shows `{text}`"), || {
+            let bytes = fs::read(self.folder().join("serial.log")).unwrap_or_default();
+            let new = bytes.get(from..).unwrap_or_default();
+            if new.windows(text.len()).any(|window| window == text.as_bytes()) {
+                Ok(bytes.len())
+            } else {
+                Err("not yet".to_owned())
+            }
+        })
     }
 
     /// The ids of the app's running tasks.
@@ -156,7 +199,8 @@ impl Vm {
         command
             .args(args)
             .env("XDG_STATE_HOME", self.home.path())
-            .env("MESETA_KERNEL_LINE", &self.kernel_line);
+            .env("MESETA_KERNEL_LINE", &self.kernel_line)
+            .env("MESETA_QEMU_ARGS", &self.hardware);
         command
     }
 

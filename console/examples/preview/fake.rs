@@ -329,6 +329,7 @@ impl Backend for Fake {
                 service("log", Some(99), 0, ""),
             ],
             last_error: String::new(),
+            host: Default::default(),
         }
     }
 

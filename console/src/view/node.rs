@@ -14,6 +14,8 @@ pub struct NodeView {
     pub boot_total: String,
     pub services: Vec<Service>,
     pub last_error: String,
+    /// What in the sources of settings was not understood.
+    pub config_errors: Vec<String>,
 }
 
 /// A part of a whole.
@@ -46,16 +48,29 @@ pub fn view(status: &NodeStatus) -> NodeView {
         (t::FACT_KERNEL, status.kernel.clone()),
         (t::FACT_ADDRESSES, addresses),
         (t::FACT_UPTIME, words::duration(status.uptime_s * 1000)),
+        (t::FACT_LOCAL_NAME, status.host.local_name.clone()),
+        (t::FACT_SETTINGS, status.host.config_source.clone()),
+        (t::FACT_PROXY, status.host.proxy.clone()),
+        (t::FACT_CLOCK, clock(&status.host.clock)),
         (t::FACT_NODE_ID, status.id.to_string()),
     ];
     NodeView {
         name: status.name.clone(),
         facts: facts.into_iter().filter(|(_, text)| !text.is_empty()).collect(),
         gauges: gauges(status),
-        phases: phases(status),
+        phases: bars(&status.phases, boot_span(&status.phases, status.uptime_s)),
         boot_total: boot_took(status),
         services: status.services.clone(),
         last_error: status.last_error.clone(),
+        config_errors: status.host.config_errors.clone(),
+    }
+}
+
+fn clock(clock: &crate::ClockStatus) -> String {
+    match (clock.source.as_str(), clock.fault.as_str()) {
+        ("", "") => String::new(),
+        ("", fault) => t::clock_unknown(fault),
+        (source, fault) => t::clock_compared(source, clock.offset_ms, fault),
     }
 }
 
@@ -97,20 +112,24 @@ fn gauges(status: &NodeStatus) -> Vec<Gauge> {
 
 /// From the first phase's start to the last one's end, or to the latest moment known if one still runs. Milliseconds
 /// since the kernel started; off the image a node starts long after it.
-fn boot_span(status: &NodeStatus) -> (u64, u64) {
-    let running = status.phases.iter().any(|phase| phase.end_ms.is_none());
-    let first = status.phases.iter().map(|phase| phase.start_ms).min().unwrap_or(0);
-    let known = status.phases.iter().map(|phase| phase.end_ms.unwrap_or(phase.start_ms)).max().unwrap_or(0);
-    (first, if running { known.max(status.uptime_s * 1000) } else { known })
+fn boot_span(phases: &[crate::BootPhase], uptime_s: u64) -> (u64, u64) {
+    let running = phases.iter().any(|phase| phase.end_ms.is_none());
+    let first = phases.iter().map(|phase| phase.start_ms).min().unwrap_or(0);
+    let known = phases.iter().map(|phase| phase.end_ms.unwrap_or(phase.start_ms)).max().unwrap_or(0);
+    (first, if running { known.max(uptime_s * 1000) } else { known })
 }
 
 fn boot_took(status: &NodeStatus) -> String {
-    let (first, last) = boot_span(status);
+    let (first, last) = boot_span(&status.phases, status.uptime_s);
     t::boot_took(&words::duration(last.saturating_sub(first)))
 }
 
-fn phases(status: &NodeStatus) -> Vec<PhaseBar> {
-    let (first, last) = boot_span(status);
+/// While a node starts nothing but its phases is known.
+pub fn phase_bars(phases: &[crate::BootPhase]) -> Vec<PhaseBar> {
+    bars(phases, boot_span(phases, 0))
+}
+
+fn bars(phases: &[crate::BootPhase], (first, last): (u64, u64)) -> Vec<PhaseBar> {
     let whole = last.saturating_sub(first).max(1);
     let bar = |phase: &crate::BootPhase| {
         let took = phase.end_ms.unwrap_or(last).saturating_sub(phase.start_ms);
@@ -125,7 +144,7 @@ fn phases(status: &NodeStatus) -> Vec<PhaseBar> {
             width,
         }
     };
-    status.phases.iter().map(bar).collect()
+    phases.iter().map(bar).collect()
 }
 
 #[cfg(test)]
@@ -155,6 +174,7 @@ mod tests {
             phases: phases.iter().map(phase).collect(),
             services: vec![],
             last_error: String::new(),
+            host: Default::default(),
         }
     }
 
@@ -169,5 +189,23 @@ mod tests {
         assert_eq!(bars(&[(0, Some(1_000_000)), (1_000_000, Some(1_000_000))]), [(0, 1000), (996, 4)]);
         assert_eq!(bars(&[(0, Some(2_500_000)), (2_500_000, None)]), [(0, 500), (500, 500)]);
         assert_eq!(bars(&[]), []);
+    }
+
+    #[test]
+    fn the_clock_is_told_in_words() {
+        let check = |source: &str, offset_ms, fault: &str, expected: &str| {
+            let status =
+                crate::ClockStatus { source: source.into(), offset_ms, last_sync_s: 1, fault: fault.into() };
+            assert_eq!(clock(&status), expected);
+        };
+        check("", 0, "", "");
+        check("", 0, "no answer from a", "compared with no other: no answer from a");
+        check("NTP a", -3, "", "3 ms behind when last compared, by NTP a");
+        check(
+            "NTP a",
+            0,
+            "no answer",
+            "right to the millisecond when last compared, by NTP a; since then: no answer",
+        );
     }
 }

@@ -169,6 +169,7 @@ impl Backend for NodeBackend {
             last_error: last_error(&world),
             phases: world.phases,
             services: world.services,
+            host: machine::host(&self.machine.host_file),
         }
     }
 

@@ -60,7 +60,7 @@ impl World {
                 self.phases = phases;
                 self.services = services;
             }
-            FromInit::PowerAccepted => {}
+            FromInit::PowerAccepted | FromInit::Board(_) => {}
             FromInit::GoingDown => self.going_down = true,
         }
     }
@@ -156,7 +156,10 @@ async fn keep(
     }
 }
 
-fn open(path: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
+/// A line to init; the role `screen` has one of its own.
+pub type Line = AsyncFd<OwnedFd>;
+
+pub fn open(path: &Path) -> std::io::Result<Line> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket::socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
     socket::connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
@@ -166,7 +169,7 @@ fn open(path: &Path) -> std::io::Result<AsyncFd<OwnedFd>> {
 
 /// Talks until the line breaks; the answer says how.
 async fn converse(
-    line: &AsyncFd<OwnedFd>,
+    line: &Line,
     world: &watch::Sender<World>,
     queue: &mut mpsc::Receiver<ToInit>,
 ) -> std::io::Error {
@@ -188,7 +191,7 @@ async fn converse(
     }
 }
 
-async fn send(line: &AsyncFd<OwnedFd>, message: &ToInit) -> std::io::Result<()> {
+pub async fn send(line: &Line, message: &ToInit) -> std::io::Result<()> {
     let bytes = serde_json::to_vec(&Packet { format: FORMAT, message })?;
     loop {
         let mut guard = line.writable().await?;
@@ -200,7 +203,8 @@ async fn send(line: &AsyncFd<OwnedFd>, message: &ToInit) -> std::io::Result<()> 
     }
 }
 
-async fn receive(line: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> std::io::Result<FromInit> {
+/// Takes a packet only at its last await, so it may be dropped before.
+pub async fn receive(line: &Line, buffer: &mut [u8]) -> std::io::Result<FromInit> {
     loop {
         let mut guard = line.readable().await?;
         let received = guard.try_io(|fd| Ok(socket::recv(fd.as_raw_fd(), buffer, MsgFlags::empty())?));

@@ -23,6 +23,7 @@ pub struct Machine {
     resources: Resources,
     attributes: BTreeMap<String, String>,
     state_dir: PathBuf,
+    pub host_file: PathBuf,
     pub public_url: Option<String>,
     pub http_port: u16,
 }
@@ -56,6 +57,7 @@ impl Machine {
             },
             attributes: args.attributes.iter().cloned().collect(),
             state_dir: args.paths.state.clone(),
+            host_file: args.paths.host_status(),
             public_url: args.public_url.clone(),
             http_port: args.http.port(),
         }
@@ -125,6 +127,11 @@ pub fn memory() -> Memory {
 
 pub fn kernel() -> String {
     nix::sys::utsname::uname().map_or_else(|_| String::new(), |u| u.release().to_string_lossy().into_owned())
+}
+
+/// What the network role says of the machine; empty where there is none.
+pub fn host(file: &std::path::Path) -> console::HostStatus {
+    fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 /// Seconds since the machine booted.

@@ -8,7 +8,7 @@ mod backend;
 mod claim;
 mod health;
 mod identity;
-mod init_link;
+pub mod init_link;
 mod inspect;
 mod leader;
 mod logs;
@@ -128,6 +128,21 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     tracing::info!(%node, "the agent starts");
 
     let init = init_link::connect(args.paths.init_socket(), shutdown.clone());
+    let machine = Arc::new(machine::Machine::new(&args, node));
+    let world = init.world();
+    let (ready, doors) = api::starting::doors(Arc::new(move || world.borrow().phases.clone()));
+    init.phase("front doors", false);
+    let ports = Ports {
+        http: args.http,
+        https: args.https,
+        https_public: args.https_public.unwrap_or(args.https.port()),
+    };
+    let listeners = Listeners::bind(&ports, &tls_dir(&args.paths), &machine.addresses())
+        .await
+        .context("the console and API")?;
+    let serving = tokio::spawn(listeners.serve(doors, shutdown.clone()));
+    init.phase("front doors", true);
+
     init.phase("cluster state", false);
     let cluster = Cluster::open(cluster::Config {
         dir: args.paths.state.clone(),
@@ -139,7 +154,6 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     .context("the cluster's log")?;
     init.phase("cluster state", true);
 
-    let machine = Arc::new(machine::Machine::new(&args, node));
     let claim = Arc::new(claim::Claim::new(identity.claim_code));
     let mirrors: Mirrors = args.registry_mirrors.iter().cloned().collect();
     let images =
@@ -185,17 +199,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
     loops.close();
 
-    init.phase("console", false);
-    let ports = Ports {
-        http: args.http,
-        https: args.https,
-        https_public: args.https_public.unwrap_or(args.https.port()),
-    };
-    let listeners = Listeners::bind(&ports, &tls_dir(&args.paths), &machine.addresses())
-        .await
-        .context("the console and API")?;
-    let router = api::router(backend.clone()).merge(console::router(backend));
-    let serving = tokio::spawn(listeners.serve(router, shutdown.clone()));
+    ready.send_replace(Some(api::router(backend.clone()).merge(console::router(backend))));
     init.phase("console", true);
 
     // The log's failure is the one thing the agent does not outlive.

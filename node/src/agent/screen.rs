@@ -41,7 +41,8 @@ pub async fn run(
 }
 
 fn lines(state: &State, machine: &Machine, code: &str) -> Vec<(String, String)> {
-    let mut lines = vec![("URL".to_owned(), url(machine))];
+    let mut lines: Vec<(String, String)> =
+        url(machine).map(|url| ("URL".to_owned(), url)).into_iter().collect();
     if state.is_claimed() {
         let (apps, nodes) = (state.apps.len(), state.nodes.len());
         lines.push(("state".to_owned(), format!("cluster of {nodes}, {apps} apps")));
@@ -52,13 +53,15 @@ fn lines(state: &State, machine: &Machine, code: &str) -> Vec<(String, String)> 
     lines
 }
 
-fn url(machine: &Machine) -> String {
+/// `None` while the machine has no address that others could reach.
+fn url(machine: &Machine) -> Option<String> {
     if let Some(url) = &machine.public_url {
-        return url.clone();
+        return Some(url.clone());
     }
     let host = match machine.addresses()[0] {
+        address if address.is_loopback() => return None,
         IpAddr::V6(v6) => format!("[{v6}]"),
         v4 => v4.to_string(),
     };
-    format!("http://{host}:{}", machine.http_port)
+    Some(format!("http://{host}:{}", machine.http_port))
 }

@@ -13,6 +13,7 @@ pub mod listen;
 mod marathon;
 mod meseta;
 mod query;
+pub mod starting;
 #[cfg(test)]
 mod tests;
 

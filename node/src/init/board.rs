@@ -1,8 +1,9 @@
-//! What the node says of itself: boot phases, and the lines each role wants shown. Feeds the screen and the agent.
+//! What the node says of itself: boot phases, and the lines each role wants shown. Feeds the role `screen` and the agent.
 
 use std::collections::BTreeMap;
 
 use console::{BootPhase, Service};
+use serde::{Deserialize, Serialize};
 
 use super::machine::Millis;
 
@@ -24,6 +25,17 @@ pub struct Board {
 struct Status {
     lines: Vec<(String, String)>,
     error: String,
+}
+
+/// All of the board, for whoever shows it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Of all roles, in the order of the roles' names.
+    pub lines: Vec<(String, String)>,
+    /// Every role's last error, and init's.
+    pub errors: Vec<String>,
+    pub phases: Vec<BootPhase>,
+    pub services: Vec<Service>,
 }
 
 impl Board {
@@ -67,14 +79,13 @@ impl Board {
         &self.services
     }
 
-    /// The lines of all roles, in the order of the roles' names.
-    pub fn lines(&self) -> impl Iterator<Item = &(String, String)> {
-        self.statuses.values().flat_map(|status| &status.lines)
-    }
-
-    /// Every role's last error, and init's.
-    pub fn errors(&self) -> impl Iterator<Item = &str> {
-        let roles = self.statuses.values().map(|status| status.error.as_str());
-        roles.chain([self.error.as_str()]).filter(|error| !error.is_empty())
+    pub fn shown(&self) -> Shown {
+        let errors = self.statuses.values().map(|status| &status.error).chain([&self.error]);
+        Shown {
+            lines: self.statuses.values().flat_map(|status| &status.lines).cloned().collect(),
+            errors: errors.filter(|error| !error.is_empty()).cloned().collect(),
+            phases: self.phases.clone(),
+            services: self.services.clone(),
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! it is an ordinary supervisor and subreaper, so the same code runs under test.
 
 mod backoff;
-mod board;
+pub mod board;
 pub mod boot;
 pub mod cgroup;
 mod child;
@@ -19,7 +19,6 @@ pub mod proc;
 pub mod protocol;
 mod reap;
 pub mod role_log;
-mod screen;
 mod shell;
 
 use std::ffi::OsString;
@@ -33,7 +32,6 @@ use crate::Exit;
 use crate::config::Paths;
 use board::Board;
 use machine::{PowerKind, RoleName};
-use screen::Screen;
 use shell::{Extra, Shell};
 
 #[derive(Debug, clap::Args)]
@@ -55,7 +53,7 @@ pub fn run(args: Args) -> Exit {
     if args.appliance {
         run_appliance(args)
     }
-    match supervise(args, Board::default(), None, None) {
+    match supervise(args, Board::default(), None) {
         Ok(_) => Exit::Ok,
         Err(error) => {
             eprintln!("meseta init: {error}");
@@ -69,34 +67,27 @@ fn run_appliance(args: Args) -> ! {
     std::panic::set_hook(Box::new(|panic| boot::power::fail(&panic.to_string())));
     let mut board = Board::default();
     let extra = boot::run(&args.paths, &mut board);
-    let screen = boot::open_console().ok().map(Screen::new);
-    match supervise(args, board, screen, extra) {
+    match supervise(args, board, extra) {
         Ok(kind) => boot::power::leave(kind),
         Err(error) => boot::power::fail(&error.to_string()),
     }
     boot::power::fail("the kernel refused to go down")
 }
 
-fn supervise(
-    args: Args,
-    board: Board,
-    screen: Option<Screen>,
-    extra: Option<Box<dyn Extra>>,
-) -> io::Result<PowerKind> {
+fn supervise(args: Args, board: Board, extra: Option<Box<dyn Extra>>) -> io::Result<PowerKind> {
     child::reserve_descriptor()?;
     let signals = shell::block_signals()?;
     nix::sys::prctl::set_child_subreaper(true)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&args.paths.run)?;
     let _lock = lock(&args.paths)?;
     let roles = match (args.roles.as_slice(), args.appliance) {
-        ([], true) => &[RoleName::Log, RoleName::Net, RoleName::Agent],
+        ([], true) => &[RoleName::Log, RoleName::Net, RoleName::Agent, RoleName::Screen],
         ([], false) => [RoleName::Log, RoleName::Agent].as_slice(),
         (named, _) => named,
     };
     let role_logs = role_log::RoleLogs::new(&args.paths, args.appliance);
     let mut shell = Shell::new(args.paths, roles, args.agent_arguments, signals, role_logs)?;
     shell.board = board;
-    shell.screen = screen;
     if let Some(extra) = extra {
         shell.also_serve(extra)?;
     }

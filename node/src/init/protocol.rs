@@ -10,6 +10,8 @@ use model::TaskId;
 use model::task::Exit;
 use serde::{Deserialize, Serialize};
 
+use super::board::Shown;
+
 pub const FORMAT: u32 = 1;
 pub const PACKET_BYTES_MAX: usize = 256 * 1024;
 
@@ -71,6 +73,8 @@ pub enum FromInit {
         services: Vec<Service>,
     },
     PowerAccepted,
+    /// What a person in front of the machine is to see; told to the role `screen` whenever it changes.
+    Board(Shown),
     /// The node goes down: its tasks are being stopped, and nothing of that is a failure of theirs. Told to the agent.
     GoingDown,
 }

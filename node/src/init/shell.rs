@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
-use super::board::Board;
+use super::board::{Board, Shown};
 use super::cgroup::Cgroups;
 use super::clock::{self, Alarm};
 use super::connections::Connections;
@@ -88,8 +88,8 @@ pub struct Shell {
     pub board: Board,
     inputs: VecDeque<Input>,
     finished: Option<PowerKind>,
-    /// Shows the board on the console; the appliance has one.
-    pub screen: Option<super::screen::Screen>,
+    /// What the role `screen` was told last; nothing while there is none.
+    shown: Option<Shown>,
     /// Work of the appliance that an event wakes: new devices.
     extra: Option<Box<dyn Extra>>,
 }
@@ -125,7 +125,7 @@ impl Shell {
             board: Board::default(),
             inputs: VecDeque::new(),
             finished: None,
-            screen: None,
+            shown: None,
             extra: None,
             boot_id: super::boot_id()?,
             paths,
@@ -178,9 +178,7 @@ impl Shell {
                 return Ok(kind);
             }
             self.alarm.set(self.machine.next_deadline())?;
-            if let Some(screen) = &mut self.screen {
-                screen.show(&self.board);
-            }
+            self.tell_screen();
             let mut events = [EpollEvent::empty(); 64];
             let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
                 Ok(count) => count,
@@ -269,6 +267,9 @@ impl Shell {
             }
             message => {
                 if let ToInit::Hello { role } = &message {
+                    if role == RoleName::Screen.as_str() {
+                        self.shown = None;
+                    }
                     for older in self.connections.set_role(from, role) {
                         self.close(older, &io::Error::other("the role connected again"));
                     }
@@ -362,6 +363,21 @@ impl Shell {
         }
     }
 
+    /// Once a turn of the loop, so that changes of one turn are one message.
+    fn tell_screen(&mut self) {
+        let screens = self.connections.of_role(RoleName::Screen.as_str());
+        if screens.is_empty() {
+            return;
+        }
+        let shown = self.board.shown();
+        if self.shown.as_ref() != Some(&shown) {
+            for screen in screens {
+                self.send(screen, &FromInit::Board(shown.clone()));
+            }
+            self.shown = Some(shown);
+        }
+    }
+
     fn spawn_role(&mut self, role: RoleName) {
         let mut arguments = self.paths.to_args();
         let mut socket = None;
@@ -374,7 +390,7 @@ impl Shell {
                 arguments.extend(self.agent_arguments.iter().cloned());
                 Ok(None)
             }
-            RoleName::Net => Ok(None),
+            RoleName::Net | RoleName::Screen => Ok(None),
         };
         let started = started.and_then(|theirs| {
             let (number, stderr) = self.role_logs.open(role.as_str())?;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::settings::Origin;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -11,6 +13,8 @@ pub struct Config {
     pub prefix: u8,
     pub gateway: Option<Ipv4Addr>,
     pub dns: Vec<Ipv4Addr>,
+    /// Time servers that the network offers.
+    pub ntp: Vec<Ipv4Addr>,
     pub host: Option<String>,
     pub domain: Option<String>,
     pub source: Source,
@@ -20,7 +24,7 @@ pub struct Config {
 pub enum Source {
     Dhcp(Ipv4Addr),
     LinkLocal,
-    KernelLine,
+    Settings(Origin),
 }
 
 impl fmt::Display for Source {
@@ -28,7 +32,7 @@ impl fmt::Display for Source {
         match self {
             Source::Dhcp(server) => write!(f, "DHCP from {server}"),
             Source::LinkLocal => f.write_str("link-local, no DHCP answer yet"),
-            Source::KernelLine => f.write_str("kernel line"),
+            Source::Settings(origin) => write!(f, "{origin}"),
         }
     }
 }
@@ -44,6 +48,7 @@ pub fn link_local(mac: &[u8; 6]) -> Config {
         prefix: 16,
         gateway: None,
         dns: Vec::new(),
+        ntp: Vec::new(),
         host: None,
         domain: None,
         source: Source::LinkLocal,
@@ -63,15 +68,17 @@ pub fn is_assignable(address: Ipv4Addr) -> bool {
     !(first == 0 || first >= 224 || address.is_loopback())
 }
 
-/// resolv.conf of all interfaces together.
-pub fn resolv_conf<'a>(configs: impl Iterator<Item = &'a Config> + Clone) -> String {
+/// resolv.conf of all interfaces together; servers that somebody set take the place of those that networks offer.
+pub fn resolv_conf<'a>(set: &[IpAddr], configs: impl Iterator<Item = &'a Config> + Clone) -> String {
     const SERVERS_MAX: usize = 3;
     let mut text = String::from("# written by meseta net\n");
     if let Some(domain) = configs.clone().find_map(|config| config.domain.as_ref()) {
         let _ = writeln!(text, "search {domain}");
     }
-    let mut servers: Vec<Ipv4Addr> = Vec::new();
-    for server in configs.flat_map(|config| config.dns.iter()) {
+    let offered = configs.flat_map(|config| config.dns.iter().map(|server| IpAddr::V4(*server)));
+    let offered: Vec<IpAddr> = if set.is_empty() { offered.collect() } else { Vec::new() };
+    let mut servers: Vec<IpAddr> = Vec::new();
+    for server in set.iter().chain(&offered) {
         if servers.len() < SERVERS_MAX && !servers.contains(server) {
             servers.push(*server);
         }
@@ -112,7 +119,10 @@ mod tests {
         let mut one = link_local(&[1; 6]);
         one.dns = vec![Ipv4Addr::new(10, 0, 2, 3), Ipv4Addr::new(10, 0, 2, 3)];
         one.domain = Some("example.com".into());
-        let text = resolv_conf([&one, &one].into_iter());
+        let text = resolv_conf(&[], [&one, &one].into_iter());
         assert_eq!(text, "# written by meseta net\nsearch example.com\nnameserver 10.0.2.3\n");
+        let set = ["fd00::1".parse().unwrap()];
+        let text = resolv_conf(&set, [&one].into_iter());
+        assert_eq!(text, "# written by meseta net\nsearch example.com\nnameserver fd00::1\n");
     }
 }

@@ -26,7 +26,8 @@ pub struct Card {
 }
 
 /// `None` for what is no network card: loopback, bridges, the ends of containers.
-pub fn card(message: &LinkMessage) -> Option<Card> {
+/// With `only`, the interface of that name is the one card there is, hardware or not.
+pub fn card(message: &LinkMessage, only: Option<&str>) -> Option<Card> {
     if message.header.link_layer_type != LinkLayerType::Ether {
         return None;
     }
@@ -41,7 +42,11 @@ pub fn card(message: &LinkMessage) -> Option<Card> {
     }
     let (name, mac) = (name?, mac?);
     // Only hardware, real or emulated, has a device behind it.
-    if !Path::new("/sys/class/net").join(&name).join("device").exists() {
+    let is_card = match only {
+        Some(only) => only == name,
+        None => Path::new("/sys/class/net").join(&name).join("device").exists(),
+    };
+    if !is_card {
         return None;
     }
     let flags = message.header.flags;
@@ -49,9 +54,9 @@ pub fn card(message: &LinkMessage) -> Option<Card> {
     Some(Card { index: message.header.index, name, mac, up, carrier })
 }
 
-pub async fn cards(handle: &Handle) -> Result<Vec<Card>, Error> {
+pub async fn cards(handle: &Handle, only: Option<&str>) -> Result<Vec<Card>, Error> {
     let messages: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
-    Ok(messages.iter().filter_map(card).collect())
+    Ok(messages.iter().filter_map(|message| card(message, only)).collect())
 }
 
 pub async fn set_up(handle: &Handle, index: u32) -> Result<(), Error> {

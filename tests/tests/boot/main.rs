@@ -1,6 +1,7 @@
 //! The image in a virtual machine: what only a whole machine can show.
 
 mod bridge;
+mod host;
 mod image;
 mod machine;
 mod power;

@@ -12,6 +12,7 @@ mod health;
 mod images;
 mod inspect;
 mod life;
+mod network;
 mod output;
 mod power;
 mod refusals;

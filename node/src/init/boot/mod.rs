@@ -85,6 +85,7 @@ fn mount_kernel(_: &mut Context<'_>) -> Outcome {
 fn load_drivers(context: &mut Context<'_>) -> Outcome {
     let mut modules = Modules::open().map_err(|error| format!("no modules: {error}"))?;
     modules.load_for_devices();
+    modules.catch_up();
     // By name: no device asks for them.
     let named: Vec<String> = ["ext4", "overlay"].iter().filter_map(|name| modules.load(name).err()).collect();
     let count = modules.loaded();

@@ -19,8 +19,6 @@ use nix::sys::socket::{
 use super::super::shell::Extra;
 use super::pattern;
 
-/// A bus's driver brings devices, their drivers more of them; deeper than this nothing is in a machine.
-const WALKS_MAX: usize = 8;
 const UEVENT_GROUP_KERNEL: u32 = 1;
 const UEVENT_BUFFER_BYTES: usize = 1024 * 1024;
 
@@ -65,17 +63,22 @@ impl Modules {
         self.catalogue.loaded.len()
     }
 
-    /// Walks all devices until no walk finds a new one.
+    /// Walks all devices once. What their drivers bring announces itself, and is served from the announcements: another
+    /// walk through some thousand folders would cost more than all the modules.
     pub fn load_for_devices(&mut self) {
-        for _ in 0..WALKS_MAX {
-            let mut found = Vec::new();
-            collect(Path::new("/sys/devices"), &mut found);
-            let new: Vec<String> = found.into_iter().filter(|alias| !self.seen.contains(alias)).collect();
-            if new.is_empty() {
-                return;
+        let mut found = Vec::new();
+        collect(Path::new("/sys/devices"), &mut found);
+        let new: Vec<String> = found.into_iter().filter(|alias| !self.seen.contains(alias)).collect();
+        new.into_iter().for_each(|alias| {
+            if !self.seen.contains(&alias) {
+                self.serve(alias);
             }
-            new.into_iter().for_each(|alias| self.serve(alias));
-        }
+        });
+    }
+
+    /// Serves what has been announced by now.
+    pub fn catch_up(&mut self) {
+        self.ready();
     }
 
     /// Loads a module by name with all it needs. Built into the kernel or loaded already is success.
@@ -160,7 +163,8 @@ impl Extra for Modules {
     }
 }
 
-fn subscribe() -> io::Result<OwnedFd> {
+/// The kernel's announcements of devices, from now on.
+pub fn subscribe() -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let protocol = SockProtocol::NetlinkKObjectUEvent;
     let events = socket(AddressFamily::Netlink, SockType::Datagram, flags, protocol)?;

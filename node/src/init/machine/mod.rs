@@ -252,7 +252,7 @@ impl Machine {
                 let kind = if reboot { PowerKind::Reboot } else { PowerKind::Off };
                 self.power_requested(now, kind, actions);
             }
-            // The screen's business, see `board`.
+            // The board's business.
             ToInit::Status { .. } | ToInit::Phase { .. } => {}
         }
     }

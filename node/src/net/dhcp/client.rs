@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::machine::{Machine, Output};
 use super::wire::{MESSAGE_BYTES_MAX, Mac, decode, encode};
-use crate::net::config::Config;
+use crate::net::links::Leased;
 
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
@@ -21,10 +21,10 @@ const SOCKET_RETRY: Duration = Duration::from_secs(2);
 pub struct Client {
     pub device: String,
     pub index: u32,
+    pub generation: u64,
     pub mac: Mac,
     pub carrier: watch::Receiver<bool>,
-    /// Index of the interface and what it is to have.
-    pub configs: mpsc::Sender<(u32, Option<Config>)>,
+    pub configs: mpsc::Sender<Leased>,
 }
 
 impl Client {
@@ -86,7 +86,9 @@ impl Client {
                         tracing::warn!(device = self.device, %to, %error, "sending a DHCP message");
                     }
                 }
-                Output::Apply(config) => self.configs.send((self.index, config)).await.map_err(drop)?,
+                Output::Apply(config) => {
+                    self.configs.send((self.index, self.generation, config)).await.map_err(drop)?;
+                }
             }
         }
         Ok(())

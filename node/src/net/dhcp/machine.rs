@@ -14,7 +14,8 @@ use crate::net::config::{Config, Source, is_assignable, link_local, prefix_of};
 
 /// A node that waits for an address shows one of its own after this.
 const LINK_LOCAL_AFTER_MS: u64 = 5_000;
-const RETRY_FIRST_MS: u64 = 1_000;
+/// Short at first: what is sent in the moment a link comes up is often lost, and a boot waits for it.
+const RETRY_FIRST_MS: u64 = 250;
 const RETRY_MAX_MS: u64 = 64_000;
 /// How often an offer or an old lease is asked for before looking for another.
 const REQUEST_TRIES_MAX: u32 = 4;
@@ -195,6 +196,7 @@ impl Machine {
             prefix: reply.mask.and_then(prefix_of).unwrap_or(24),
             gateway: reply.router.filter(|router| is_assignable(*router)),
             dns: reply.dns.iter().copied().filter(|dns| !dns.is_unspecified()).collect(),
+            ntp: reply.ntp.iter().copied().filter(|ntp| is_assignable(*ntp)).collect(),
             host: reply.host.clone(),
             domain: reply.domain.clone(),
             source: Source::Dhcp(server),
@@ -244,7 +246,7 @@ impl Machine {
     }
 }
 
-/// Doubling from one second to about a minute, an eighth more or less so that nodes started together drift apart.
+/// Doubling from a quarter of a second to about a minute, an eighth more or less so that nodes started together drift apart.
 fn retry_ms(tries: u32, random: u32) -> u64 {
     let base = (RETRY_FIRST_MS << tries.min(16)).min(RETRY_MAX_MS);
     let spread = base / 4;

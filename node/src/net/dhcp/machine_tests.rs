@@ -16,6 +16,7 @@ fn reply(kind: Kind, xid: u32) -> Reply {
         mask: Some(Ipv4Addr::new(255, 255, 0, 0)),
         router: Some(SERVER),
         dns: vec![],
+        ntp: vec![],
         host: None,
         domain: None,
         lease_s: Some(LEASE_S),

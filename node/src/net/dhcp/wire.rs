@@ -1,5 +1,5 @@
 //! DHCP messages as bytes. Written here because a decoder of untrusted packets must not panic on any bytes, and the
-//! one at hand does on some route options; we need nine options of all there are.
+//! one at hand does on some route options; we need ten options of all there are.
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +9,8 @@ pub const MESSAGE_BYTES_MAX: usize = 1500;
 const MESSAGE_BYTES_MIN: usize = 300;
 const FIXED_BYTES: usize = 236;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
-const DNS_SERVERS_MAX: usize = 3;
+/// Of name servers and of time servers.
+const SERVERS_MAX: usize = 3;
 /// Answers go to the broadcast address: before it has an address, a UDP socket hears no others.
 const FLAG_BROADCAST: u16 = 0x8000;
 
@@ -24,6 +25,7 @@ mod option {
     pub const DNS: u8 = 6;
     pub const HOST_NAME: u8 = 12;
     pub const DOMAIN: u8 = 15;
+    pub const NTP: u8 = 42;
     pub const REQUESTED_ADDRESS: u8 = 50;
     pub const LEASE_SECONDS: u8 = 51;
     pub const MESSAGE_TYPE: u8 = 53;
@@ -66,6 +68,7 @@ pub struct Reply {
     pub mask: Option<Ipv4Addr>,
     pub router: Option<Ipv4Addr>,
     pub dns: Vec<Ipv4Addr>,
+    pub ntp: Vec<Ipv4Addr>,
     pub host: Option<String>,
     pub domain: Option<String>,
     pub lease_s: Option<u32>,
@@ -102,6 +105,7 @@ pub fn encode(message: &Outgoing, mac: &Mac) -> Vec<u8> {
         option::DNS,
         option::HOST_NAME,
         option::DOMAIN,
+        option::NTP,
         option::LEASE_SECONDS,
         option::RENEW_SECONDS,
         option::REBIND_SECONDS,
@@ -134,9 +138,8 @@ pub fn decode(bytes: &[u8], mac: &Mac) -> Option<Reply> {
         server: find(option::SERVER).and_then(address),
         mask: find(option::MASK).and_then(address),
         router: find(option::ROUTER).and_then(address),
-        dns: find(option::DNS)
-            .map(|data| data.chunks_exact(4).filter_map(address).take(DNS_SERVERS_MAX).collect())
-            .unwrap_or_default(),
+        dns: find(option::DNS).map(addresses).unwrap_or_default(),
+        ntp: find(option::NTP).map(addresses).unwrap_or_default(),
         host: find(option::HOST_NAME).and_then(name),
         domain: find(option::DOMAIN).and_then(name),
         lease_s: find(option::LEASE_SECONDS).and_then(number),
@@ -167,6 +170,10 @@ fn find_option(mut options: &[u8], wanted: u8) -> Option<&[u8]> {
 fn address(data: &[u8]) -> Option<Ipv4Addr> {
     let octets: [u8; 4] = data.get(..4)?.try_into().ok()?;
     Some(Ipv4Addr::from(octets))
+}
+
+fn addresses(data: &[u8]) -> Vec<Ipv4Addr> {
+    data.chunks_exact(4).filter_map(address).take(SERVERS_MAX).collect()
 }
 
 fn number(data: &[u8]) -> Option<u32> {
@@ -213,6 +220,7 @@ pub mod tests {
                 (option::MASK, &[255, 255, 255, 0]),
                 (option::ROUTER, &[10, 0, 2, 2, 10, 0, 2, 9]),
                 (option::DNS, &[10, 0, 2, 3, 1, 1]),
+                (option::NTP, &[10, 0, 2, 4]),
                 (option::HOST_NAME, b"rock-1\0"),
                 (option::LEASE_SECONDS, &[0, 0, 14, 16]),
                 (option::SERVER, &[10, 0, 2, 2]),
@@ -221,7 +229,7 @@ pub mod tests {
         let got = decode(&bytes, &MAC).unwrap();
         assert_eq!((got.kind, got.xid, got.address), (Kind::Ack, 7, Ipv4Addr::new(10, 0, 2, 15)));
         assert_eq!(got.router, Some(Ipv4Addr::new(10, 0, 2, 2)));
-        assert_eq!(got.dns, [Ipv4Addr::new(10, 0, 2, 3)]);
+        assert_eq!((got.dns, got.ntp), (vec![Ipv4Addr::new(10, 0, 2, 3)], vec![Ipv4Addr::new(10, 0, 2, 4)]));
         assert_eq!((got.host.as_deref(), got.lease_s), (Some("rock-1"), Some(3600)));
         assert!(decode(&bytes, &[0; 6]).is_none(), "an answer to another card");
     }
@@ -262,7 +270,7 @@ pub mod tests {
             bytes.extend(options);
             bytes.truncate(cut);
             if let Some(got) = decode(&bytes, &MAC) {
-                prop_assert!(got.dns.len() <= DNS_SERVERS_MAX);
+                prop_assert!(got.dns.len() <= SERVERS_MAX && got.ntp.len() <= SERVERS_MAX);
                 prop_assert!(got.host.is_none_or(|name| name.len() <= 253));
             }
         }

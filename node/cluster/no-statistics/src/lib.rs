@@ -20,6 +20,8 @@ impl<T> Histogram<T> {
 
     pub fn record(&mut self, _value: u64) {}
 
+    pub fn record_n(&mut self, _value: u64, _times: u64) {}
+
     pub fn percentile_stats(&self) -> PercentileStats {
         PercentileStats::default()
     }

@@ -11,6 +11,8 @@ use model::node::Resources;
 use model::{Applied, Command, DeploymentId, NodeId, Origin, State, TaskId, Timestamp};
 use tokio::sync::watch;
 
+use crate::DnsStatus;
+
 /// A command with what only the front door knows. The backend adds format and time.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -171,6 +173,9 @@ pub trait Backend: Send + Sync + 'static {
     async fn login(&self, name: &str, password: &str, client_ip: &str) -> Result<Actor, LoginError>;
 
     fn node(&self) -> NodeStatus;
+    fn dns(&self) -> DnsStatus {
+        DnsStatus::of(&self.state(), self.node().id)
+    }
     /// At most `limit` bytes of a task's output from `offset`; `None` for the last `limit` bytes.
     async fn read_log(
         &self,

@@ -8,6 +8,7 @@ mod assets;
 mod backend;
 mod context;
 mod definition;
+mod dns;
 mod guard;
 mod live;
 mod local;
@@ -18,6 +19,7 @@ mod strings;
 mod view;
 
 pub use backend::*;
+pub use dns::DnsStatus;
 pub use guard::ViaTls;
 use local::local_path;
 pub use router::router;

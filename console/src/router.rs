@@ -24,6 +24,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/tasks/{id}", get(pages::task::show).post(pages::task::act))
         .route("/tasks/{id}/log/{stream}", get(pages::output::page))
         .route("/tasks/{id}/files/{stream}", get(pages::output::download))
+        .route("/dns", get(pages::dns::show))
         .route("/node", get(pages::node::show).post(pages::node::act))
         .route("/claim", get(pages::claim::form).post(pages::claim::submit))
         .route("/login", get(pages::login::form).post(pages::login::submit))

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -31,6 +31,9 @@ pub struct Options {
     pub agent_args: Vec<String>,
     /// Leave the claiming to the test.
     pub unclaimed: bool,
+    /// Where DNS is answered: an address, loopback if empty, and a port, a free one if absent.
+    pub dns_host: &'static str,
+    pub dns_port: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub struct Node {
     scope: Scope,
     address: String,
     https_port: u16,
+    dns_port: u16,
+    dns_http_port: u16,
     options: Options,
     init: Option<Child>,
     /// With the administrator's credentials.
@@ -57,8 +62,11 @@ impl Node {
         let scope = Scope { dir: dir.path().to_owned(), cgroup: fresh_cgroup() };
         let (http_port, https_port) = (free_port(), free_port());
         let address = format!("127.0.0.1:{http_port}");
+        let dns_port = options.dns_port.unwrap_or_else(free_port);
+        let dns_http_port = free_port();
         let http = Client::new(&address).with_password("admin", PASSWORD);
-        let mut node = Self { dir, scope, address, https_port, options, init: None, http };
+        let mut node =
+            Self { dir, scope, address, https_port, dns_port, dns_http_port, options, init: None, http };
         node.prepare_state();
         node.launch();
         if !node.options.unclaimed {
@@ -94,6 +102,9 @@ impl Node {
             .arg(task_root::path().expect("a root file system for tasks"))
             .args(["--cgroup", &self.scope.cgroup, "--"])
             .args(["--http", &self.address, "--https", &format!("127.0.0.1:{}", self.https_port)])
+            .args(["--dns", &self.dns_listen().to_string()])
+            .args(["--dns-http", &format!("127.0.0.1:{}", self.dns_http_port)])
+            .args(self.dns_upstream())
             .args(&self.options.agent_args)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
@@ -175,6 +186,27 @@ impl Node {
     /// `host:port` of the front door without TLS.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// No test's question leaves the machine: nobody listens there.
+    fn dns_upstream(&self) -> &'static [&'static str] {
+        let is_given = self.options.agent_args.iter().any(|arg| arg == "--dns-upstream");
+        if is_given { &[] } else { &["--dns-upstream", "127.0.0.1:1"] }
+    }
+
+    fn dns_listen(&self) -> SocketAddr {
+        let host = if self.options.dns_host.is_empty() { "127.0.0.1" } else { self.options.dns_host };
+        SocketAddr::new(host.parse().expect("an address"), self.dns_port)
+    }
+
+    /// Where `dig` finds it.
+    pub fn dns(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.dns_port))
+    }
+
+    /// The HTTP API of its DNS server, with the administrator's credentials.
+    pub fn dns_http(&self) -> Client {
+        Client::new(&format!("127.0.0.1:{}", self.dns_http_port)).with_password("admin", PASSWORD)
     }
 
     pub fn https_port(&self) -> u16 {

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod apps;
+pub mod dns;
 pub mod node;
 pub mod status;
 pub mod task;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cluster::{Cluster, Proposal, ProposeError};
 use console::{
-    Backend, ClaimError, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Request,
+    Backend, ClaimError, DnsStatus, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Request,
     SandboxError, Unavailable,
 };
 use futures::stream::BoxStream;
@@ -18,6 +18,7 @@ use super::init_link::{InitLink, World};
 use super::logs::Logs;
 use super::machine::{self, Machine};
 use crate::api::auth::password;
+use crate::dns::Dns;
 use crate::init::protocol::ToInit;
 
 /// Name of the account that a claim makes.
@@ -30,6 +31,7 @@ pub struct NodeBackend {
     claim: Arc<Claim>,
     logins: Logins,
     logs: Logs,
+    dns: Dns,
 }
 
 impl NodeBackend {
@@ -39,8 +41,9 @@ impl NodeBackend {
         machine: Arc<Machine>,
         claim: Arc<Claim>,
         logs: Logs,
+        dns: Dns,
     ) -> Self {
-        Self { cluster, init, machine, claim, logins: Logins::default(), logs }
+        Self { cluster, init, machine, claim, logins: Logins::default(), logs, dns }
     }
 
     async fn submit(&self, proposal: Proposal) -> Result<Applied, Unavailable> {
@@ -60,10 +63,11 @@ fn unavailable(error: ProposeError) -> Unavailable {
     }
 }
 
-/// How a role of this node ended last, if one did.
-fn last_error(world: &World) -> String {
+/// How a role of this node ended last, if one did, and what does not work now.
+fn last_error(world: &World, dns: &str) -> String {
     let ended = world.services.iter().filter(|service| !service.last_end.is_empty());
-    let texts: Vec<String> = ended.map(|service| format!("{}: {}", service.name, service.last_end)).collect();
+    let ended = ended.map(|service| format!("{}: {}", service.name, service.last_end));
+    let texts: Vec<String> = ended.chain(Some(dns.to_owned()).filter(|fault| !fault.is_empty())).collect();
     texts.join("; ")
 }
 
@@ -157,10 +161,14 @@ impl Backend for NodeBackend {
             memory_available_kib: memory.available_kib,
             state_bytes_free: space.free,
             state_bytes_total: space.total,
-            last_error: last_error(&world),
+            last_error: last_error(&world, &self.dns.listening().borrow().fault),
             phases: world.phases,
             services: world.services,
         }
+    }
+
+    fn dns(&self) -> DnsStatus {
+        self.dns.status()
     }
 
     async fn read_log(

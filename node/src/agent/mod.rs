@@ -30,6 +30,7 @@ use crate::Exit;
 use crate::api;
 use crate::api::listen::{Listeners, Ports};
 use crate::config::Paths;
+use crate::dns::{self, Dns};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -59,6 +60,8 @@ pub struct Args {
     /// A further attribute of this node, for constraints; may be given several times
     #[arg(long = "attr", value_name = "KEY=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
+    #[command(flatten)]
+    dns: dns::Args,
     /// Where the console is found from outside, if a forwarder stands before this node
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -119,6 +122,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 
     let machine = Arc::new(machine::Machine::new(&args, node));
     let claim = Arc::new(claim::Claim::new(identity.claim_code));
+    let loops = tokio_util::task::TaskTracker::new();
+    let dns = Dns::start(&args.dns, &args.paths.run, &cluster, node, &loops, &shutdown);
     let logs = logs::Logs::new(args.paths.clone(), cluster.watch(), init.world())
         .context("watching the output of tasks")?;
     let backend = Arc::new(backend::NodeBackend::new(
@@ -127,15 +132,15 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         machine.clone(),
         claim.clone(),
         logs,
+        dns.clone(),
     ));
 
-    let loops = tokio_util::task::TaskTracker::new();
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
     loops.spawn(node_loop::run(cluster.clone(), init.clone(), node, args.paths.clone(), shutdown.clone()));
     loops.spawn(sweep::run(cluster.clone(), init.clone(), args.paths.clone(), shutdown.clone()));
-    loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
-    loops.close();
+    let told = screen::Sources { cluster: cluster.clone(), init: init.clone(), dns: dns.listening() };
+    loops.spawn(screen::run(told, machine.clone(), claim, shutdown.clone()));
 
     init.phase("console", false);
     let ports = Ports {
@@ -146,7 +151,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&ports, &tls_dir(&args.paths), &machine.addresses())
         .await
         .context("the console and API")?;
+    let names = api::mesos_dns::router(backend.clone());
+    loops.spawn(api::listen::serve_plain(args.dns.dns_http, names, shutdown.clone()));
     let router = api::router(backend.clone()).merge(console::router(backend));
+    loops.close();
     let serving = tokio::spawn(listeners.serve(router, shutdown.clone()));
     init.phase("console", true);
 

@@ -6,7 +6,7 @@ mod config;
 mod dhcp;
 mod kernel_line;
 mod links;
-mod names;
+pub mod names;
 mod netlink;
 mod report;
 

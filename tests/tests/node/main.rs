@@ -8,6 +8,7 @@ mod changes;
 mod faults;
 mod full_state;
 mod life;
+mod names;
 mod output;
 mod power;
 mod refusals;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::names::{Counted, Entry};
-use super::{Service, Zone};
+use super::{Data, Service, Zone};
 use crate::ids::IdSource;
 
 /// What a question asks for.
@@ -170,6 +170,14 @@ impl Zone {
         let v4 = entry.a.iter().take(ADDITIONAL_PER_NAME_MAX).map(|address| RecordData::A(*address));
         let v6 = entry.aaaa.iter().take(ADDITIONAL_PER_NAME_MAX).map(|address| RecordData::Aaaa(*address));
         answer.additional.extend(v4.chain(v6).map(|data| Record { owner: owner.clone(), data }));
+    }
+
+    pub(super) fn data(&self, data: &Data) -> RecordData {
+        match data {
+            Data::A(address) => RecordData::A(*address),
+            Data::Aaaa(address) => RecordData::Aaaa(*address),
+            Data::Srv(service) => self.srv(service),
+        }
     }
 
     /// Every record of a name, in order, for pages and lists.

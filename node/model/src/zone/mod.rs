@@ -194,10 +194,39 @@ impl Zone {
         self.basis.index
     }
 
+    /// The published tasks with their records, in order of app and id.
+    pub fn by_task(&self) -> impl Iterator<Item = TaskRecords> + '_ {
+        let tasks = self.basis.apps.values().flat_map(|app| app.tasks.values().map(move |task| (app, task)));
+        tasks.filter_map(move |(app, task)| {
+            let records = task::records(&self.settings, &self.basis.hosts, app, task);
+            let sayable = records.into_iter().filter(|(name, _)| label::is_sayable(name));
+            let records: Vec<_> = sayable.map(|(name, data)| (name, self.data(&data))).collect();
+            (!records.is_empty()).then(|| TaskRecords {
+                name: task::discovery_name(&app.spec.id),
+                id: task.id.to_string(),
+                framework: task.framework.clone(),
+                records,
+            })
+        })
+    }
+
+    pub fn view(&self) -> View {
+        self.basis.view
+    }
+
     /// By which the answering node is reached.
     pub fn own_addresses(&self) -> &[IpAddr] {
         self.basis.nodes.get(&self.basis.view.node).map_or(&[], |node| &node.addresses)
     }
+}
+
+/// One task of [`Zone::by_task`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRecords {
+    pub name: String,
+    pub id: String,
+    pub framework: String,
+    pub records: Vec<(String, RecordData)>,
 }
 
 #[derive(Default)]

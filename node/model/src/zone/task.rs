@@ -52,7 +52,7 @@ pub(super) fn records(settings: &Settings, hosts: &Hosts, app: &App, task: &Task
 }
 
 /// What Marathon calls the tasks of an app: the path from its end.
-fn discovery_name(app: &AppId) -> String {
+pub(super) fn discovery_name(app: &AppId) -> String {
     app.as_str().split('/').filter(|part| !part.is_empty()).rev().collect::<Vec<_>>().join(".")
 }
 

@@ -29,8 +29,14 @@ pub enum Fault {
     /// Not even a header, or itself an answer: two servers must not talk to each other for ever.
     Silent,
     /// To be told with the id and flags of the message.
-    Format { id: u16, flags: u16 },
-    NotImplemented { id: u16, flags: u16 },
+    Format {
+        id: u16,
+        flags: u16,
+    },
+    NotImplemented {
+        id: u16,
+        flags: u16,
+    },
 }
 
 pub fn read(message: &[u8]) -> Result<Query<'_>, Fault> {
@@ -170,9 +176,7 @@ pub mod tests {
             bytes[at] = value;
             bytes
         };
-        let format = |message: &[u8]| {
-            matches!(read(message), Err(Fault::Format { id: 0x1234, .. }))
-        };
+        let format = |message: &[u8]| matches!(read(message), Err(Fault::Format { id: 0x1234, .. }));
         assert_eq!(read(&good[..11]), Err(Fault::Silent));
         assert_eq!(read(&changed(2, 0x81)), Err(Fault::Silent));
         assert!(matches!(read(&changed(2, 0x28)), Err(Fault::NotImplemented { id: 0x1234, .. })));

@@ -11,6 +11,7 @@ use model::node::Resources;
 use model::{Applied, Command, DeploymentId, NodeId, Origin, State, TaskId, Timestamp};
 use tokio::sync::watch;
 
+use crate::DnsStatus;
 use crate::inspect::{Inspector, NoInspector};
 use crate::sandbox::{NoSandboxes, Sandboxes};
 
@@ -188,6 +189,9 @@ pub trait Backend: Send + Sync + 'static {
     /// never replicated; wakes when it reads differently, at most once a second.
     fn preparing(&self) -> watch::Receiver<Arc<Preparing>> {
         watch::channel(Arc::default()).1
+    }
+    fn dns(&self) -> DnsStatus {
+        DnsStatus::of(&self.state(), self.node().id)
     }
     /// At most `limit` bytes of a task's output from `offset`; `None` for the last `limit` bytes.
     async fn read_log(

@@ -41,6 +41,7 @@ impl FromRequestParts<Console> for Context {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tab {
     Apps,
+    Dns,
     Node,
     /// Pages before the login and errors.
     None,

@@ -9,6 +9,7 @@ pub mod attachment;
 mod backend;
 mod context;
 mod definition;
+mod dns;
 mod guard;
 mod host;
 pub mod inspect;
@@ -23,6 +24,7 @@ mod strings;
 mod view;
 
 pub use backend::*;
+pub use dns::DnsStatus;
 pub use guard::ViaTls;
 pub use host::{ClockStatus, HostStatus};
 use local::local_path;

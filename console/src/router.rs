@@ -28,6 +28,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/tasks/{id}/sandbox", get(pages::sandbox::show))
         .route("/tasks/{id}/file", get(pages::sandbox::file))
         .route("/tasks/{id}/archive", get(pages::sandbox::archive))
+        .route("/dns", get(pages::dns::show))
         .route("/node", get(pages::node::show).post(pages::node::act))
         .route("/node/kernel", get(pages::machine::kernel))
         .route("/node/kernel.txt", get(pages::machine::kernel_file))

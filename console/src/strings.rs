@@ -3,8 +3,10 @@
 //! Sentences say what happened, why, and what to do next.
 
 mod inspect;
+mod names;
 
 pub use inspect::*;
+pub use names::*;
 
 use crate::{ClaimError, LoginError, Unavailable};
 
@@ -13,6 +15,7 @@ pub const PRODUCT: &str = "Meseta";
 // Frame
 pub const NAV: &str = "Main";
 pub const NAV_APPS: &str = "Applications";
+pub const NAV_DNS: &str = "Names";
 pub const NAV_NODE: &str = "Node";
 pub const SKIP: &str = "Skip to content";
 pub const LOGOUT: &str = "Log out";
@@ -23,6 +26,7 @@ pub const HELP_KEYS: &[(&str, &str)] = &[
     ("/", "Search applications"),
     ("c", "Create an application"),
     ("g a", "Go to the applications"),
+    ("g d", "Go to the names"),
     ("g n", "Go to the node"),
     ("?", "Show or hide this list"),
     ("Esc", "Close"),

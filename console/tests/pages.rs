@@ -50,7 +50,7 @@ async fn task_of(browser: &mut Browser, app: &str) -> String {
 async fn an_unclaimed_cluster_has_one_page() {
     let fake = Arc::new(Fake::unclaimed(NOW));
     let mut browser = Browser::new(fake.clone());
-    for path in ["/", "/apps", "/apps/hello2", "/new", "/node", "/login", "/live", "/nowhere"] {
+    for path in ["/", "/apps", "/apps/hello2", "/new", "/dns", "/node", "/login", "/live", "/nowhere"] {
         let page = browser.get(path).await;
         assert_eq!((page.status, page.location.as_str()), (StatusCode::SEE_OTHER, "/claim"), "{path}");
     }
@@ -137,7 +137,7 @@ async fn every_answer_carries_the_headers_that_keep_it_harmless() {
     let mut browser = logged_in(&furnished()).await;
     let task = task_of(&mut browser, "/apps/shop/web").await;
     let file = format!("{task}/files/stderr");
-    for path in ["/", "/new", "/node", "/nowhere", &task, &file] {
+    for path in ["/", "/new", "/dns", "/node", "/nowhere", &task, &file] {
         let page = browser.get(path).await;
         assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
         assert_eq!(page.header("x-content-type-options"), "nosniff", "{path}");
@@ -288,6 +288,49 @@ async fn the_list_is_searched_by_id_image_and_label() {
     {
         page.has(says);
     }
+}
+
+#[tokio::test]
+async fn names_are_listed_searched_and_asked_for() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    let page = browser.get("/dns").await;
+    for says in ["web-shop.marathon.mesos", "leader.mesos", "192.168.7.21", "_web-shop._tcp.marathon.mesos"] {
+        page.has(says);
+    }
+    page.has("<a href=\"/dns\" aria-current=\"page\">");
+    let page = browser.get("/dns?q=QUEUE").await;
+    page.has("queue-shop.marathon.mesos");
+    page.lacks("web-shop.marathon.mesos");
+    browser.get("/dns?q=nothing-like-it").await.has("No name or record matches");
+
+    let page = browser.get("/dns?name=Web-Shop.marathon.mesos.&type=A").await;
+    page.has("<strong>NOERROR</strong> One record.");
+    page.has("<th scope=\"row\">web-shop.marathon.mesos.</th>");
+    let page = browser.get("/dns?name=_web-shop._tcp.marathon.mesos&type=SRV").await;
+    page.has("<strong>NOERROR</strong> 6 records");
+    page.has("<caption>Additional</caption>");
+    browser.get("/dns?name=web-shop.marathon.mesos&type=AAAA").await.has("no record of this type");
+    let page = browser.get("/dns?name=nobody.marathon.mesos&type=A").await;
+    page.has("<strong>NXDOMAIN</strong>");
+    page.has("<caption>Authority</caption>");
+    browser.get("/dns?name=example.com&type=A").await.has("This name is not the cluster");
+    let page = browser.get("/dns?name=%22%3E%3Cimg%20src%3Dx%3E&type=%3Cimg%3E&q=%3Cimg%3E&page=x").await;
+    page.lacks("<img");
+
+    fake.change(|state| {
+        for n in 0..60 {
+            let app = fake::put(state, &format!(r#"{{"id":"/many/app{n:03}","cmd":"true"}}"#));
+            fake::launch(state, &app, 1_000 + n, model::task::TaskState::Running, 5);
+        }
+    });
+    let first = browser.get("/dns?q=many").await;
+    first.has("page 1 of ");
+    first.lacks("rel=\"prev\"");
+    let next = browser.get("/dns?q=many&page=2").await;
+    next.has("rel=\"prev\" href=\"/dns?q=many&page=1\"");
+    assert_ne!(first.between("id=\"names\"", "</table>"), next.between("id=\"names\"", "</table>"));
+    browser.get("/dns?q=many&page=999999").await.lacks("rel=\"next\"");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod agent;
 mod api;
 mod config;
 mod ctl;
+mod dns;
 mod health;
 mod images;
 mod init;

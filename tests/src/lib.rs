@@ -3,6 +3,7 @@
 mod apps;
 pub mod bench;
 pub mod browser;
+pub mod dig;
 pub mod gate;
 pub mod http;
 pub mod image;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,6 +36,9 @@ pub struct Options {
     pub own_network: bool,
     /// Leave the claiming to the test.
     pub unclaimed: bool,
+    /// Where DNS is answered: an address, loopback if empty, and a port, a free one if absent.
+    pub dns_host: &'static str,
+    pub dns_port: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Node {
     scope: Scope,
     address: String,
     https_port: u16,
+    dns_port: u16,
+    dns_http_port: u16,
     options: Options,
     network: Option<Network>,
     init: Option<Child>,
@@ -66,8 +71,11 @@ impl Node {
             Some(network) => (format!("{}:8080", network.address), 8443),
             None => (format!("127.0.0.1:{}", free_port()), free_port()),
         };
+        let dns_port = options.dns_port.unwrap_or_else(free_port);
+        let dns_http_port = free_port();
         let http = Client::new(&address).with_password("admin", PASSWORD);
-        let mut node = Self { dir, scope, address, https_port, options, network, init: None, http };
+        let mut node =
+            Self { dir, scope, address, https_port, dns_port, dns_http_port, options, network, init: None, http };
         node.prepare_state();
         node.launch();
         if !node.options.unclaimed {
@@ -112,6 +120,9 @@ impl Node {
             .arg(task_root::path().expect("a root file system for tasks"))
             .args(["--cgroup", &self.scope.cgroup, "--"])
             .args(["--http", &self.address, "--https", &format!("{host}:{}", self.https_port)])
+            .args(["--dns", &self.dns_listen().to_string()])
+            .args(["--dns-http", &format!("127.0.0.1:{}", self.dns_http_port)])
+            .args(self.dns_upstream())
             .args(&self.options.agent_args)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
@@ -208,6 +219,31 @@ impl Node {
     #[track_caller]
     pub fn network(&self) -> &Network {
         self.network.as_ref().expect("a node with a network of its own")
+    }
+
+    /// No test's question leaves the machine: nobody listens there.
+    fn dns_upstream(&self) -> &'static [&'static str] {
+        let is_given = self.options.agent_args.iter().any(|arg| arg == "--dns-upstream");
+        if is_given { &[] } else { &["--dns-upstream", "127.0.0.1:1"] }
+    }
+
+    /// In a network of its own the node answers where every node does.
+    fn dns_listen(&self) -> SocketAddr {
+        if self.network.is_some() {
+            return SocketAddr::from(([0, 0, 0, 0], 53));
+        }
+        let host = if self.options.dns_host.is_empty() { "127.0.0.1" } else { self.options.dns_host };
+        SocketAddr::new(host.parse().expect("an address"), self.dns_port)
+    }
+
+    /// Where `dig` finds it.
+    pub fn dns(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.dns_port))
+    }
+
+    /// The HTTP API of its DNS server, with the administrator's credentials.
+    pub fn dns_http(&self) -> Client {
+        Client::new(&format!("127.0.0.1:{}", self.dns_http_port)).with_password("admin", PASSWORD)
     }
 
     pub fn https_port(&self) -> u16 {

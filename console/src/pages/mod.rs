@@ -5,6 +5,7 @@ pub mod apps;
 pub mod claim;
 pub mod confirm;
 pub mod create;
+pub mod dns;
 pub mod log;
 pub mod login;
 pub mod machine;

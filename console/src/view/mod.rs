@@ -4,6 +4,7 @@ pub mod ansi;
 pub mod app;
 pub mod apps;
 pub mod details;
+pub mod dns;
 pub mod log;
 pub mod machine;
 pub mod node;

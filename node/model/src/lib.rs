@@ -23,6 +23,7 @@ pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod zone;
 
 pub use command::{Applied, Command, Envelope, Origin, Outcome, Reject};
 pub use ids::{AppId, ClusterId, DeploymentId, NodeId, TaskId};

@@ -10,6 +10,7 @@ use crate::health::CheckHealth;
 use crate::node::Resources;
 use crate::task::{Exit, TaskChange, TaskUpdate};
 use crate::testing::{self, Lab};
+use crate::zone::{self, View, Zone};
 use crate::{AppId, DeploymentId, NodeId, State, TaskId, Timestamp, deploy, schedule};
 
 const APPS: [&str; 3] = ["/a", "/b/c", "/fixed"];
@@ -126,12 +127,15 @@ struct World {
     /// Every task that ever was, so that reports about dead ones happen too.
     known: Vec<(TaskId, NodeId)>,
     last_request: Option<(Envelope, Result<Outcome, Reject>)>,
+    /// Made from the one before at each step.
+    zone: Zone,
 }
 
 impl World {
     fn new() -> Self {
         let lab = Lab::new();
-        Self { views: vec![lab.state.clone()], lab, known: Vec::new(), last_request: None }
+        let zone = zone::records(&lab.state, view(&lab.state), Default::default());
+        Self { views: vec![lab.state.clone()], lab, known: Vec::new(), last_request: None, zone }
     }
 
     fn pick(&self, pick: usize) -> (TaskId, NodeId) {
@@ -208,7 +212,10 @@ impl World {
             reporter = if wrong_node { NodeId(node.0 % 3 + 1) } else { node };
             let change = match change % 11 {
                 0 => TaskChange::Starting,
-                1..4 => TaskChange::Running { addresses: Vec::new() },
+                1..4 => {
+                    let own = std::net::IpAddr::from([172, 20, 0, change / 8]);
+                    TaskChange::Running { addresses: vec![own; usize::from(change % 2)] }
+                }
                 4 => TaskChange::Killing,
                 5 => TaskChange::Ended { exit: Exit::Code(i32::from(change / 64)) },
                 6 => TaskChange::Ended { exit: Exit::Signal(9) },
@@ -254,6 +261,7 @@ impl World {
             self.last_request = Some((envelope, result));
         }
         let state = self.lab.state.clone();
+        self.zone = self.zone.next(&state, view(&state));
         for task in state.apps.values().flat_map(|app| app.tasks.values()) {
             if self.known.iter().all(|(known, _)| *known != task.id) {
                 self.known.push((task.id.clone(), task.node));
@@ -271,6 +279,11 @@ impl World {
         assert_eq!(all_but_log(&before), all_but_log(&self.lab.state), "a retry was applied again");
         assert_eq!(before.requests, self.lab.state.requests);
     }
+}
+
+/// Leadership as it might go round.
+fn view(state: &State) -> View {
+    View { node: NodeId(1), leader: Some(NodeId(state.index / 16 % 3 + 1)) }
 }
 
 /// The state without what even a rejected command changes.
@@ -317,7 +330,8 @@ proptest! {
     #![proptest_config(config(384))]
 
     /// Invariants hold after each command, a rejected one changes nothing, and a replay of the log — from the
-    /// beginning, or from a snapshot in the middle — leads to the same state.
+    /// beginning, or from a snapshot in the middle — leads to the same state. The zone that followed each step is the
+    /// one made at the end.
     #[test]
     fn any_history_keeps_the_invariants_and_replays_equal(
         ops in prop::collection::vec(op(), 1..80),
@@ -327,6 +341,8 @@ proptest! {
         for op in &ops {
             world.step(op);
         }
+        let from_nothing = zone::records(&world.lab.state, view(&world.lab.state), Default::default());
+        prop_assert_eq!(world.zone.names(), from_nothing.names());
         let hash = world.lab.state.hash();
         let cut = cut.index(world.lab.log.len());
         let mut state = State::default();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use cluster::{Cluster, Proposal, ProposeError};
 use console::{
-    Backend, ClaimError, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power, Preparing, Request,
+    Backend, ClaimError, DnsStatus, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power,
+    Preparing, Request,
     SandboxError, Unavailable,
 };
 use futures::stream::BoxStream;
@@ -20,6 +21,7 @@ use super::logs::Logs;
 use super::machine::{self, Machine};
 use super::sandbox::NodeSandboxes;
 use crate::api::auth::password;
+use crate::dns::Dns;
 use crate::images::Images;
 use crate::init::protocol::ToInit;
 
@@ -27,31 +29,19 @@ use crate::init::protocol::ToInit;
 const ADMINISTRATOR: &str = "admin";
 
 pub struct NodeBackend {
-    cluster: Cluster,
-    init: InitLink,
-    machine: Arc<Machine>,
-    claim: Arc<Claim>,
-    logins: Logins,
-    logs: Logs,
-    sandboxes: NodeSandboxes,
-    inspector: NodeInspector,
-    images: Images,
+    pub(super) cluster: Cluster,
+    pub(super) init: InitLink,
+    pub(super) machine: Arc<Machine>,
+    pub(super) claim: Arc<Claim>,
+    pub(super) logins: Logins,
+    pub(super) logs: Logs,
+    pub(super) sandboxes: NodeSandboxes,
+    pub(super) inspector: NodeInspector,
+    pub(super) images: Images,
+    pub(super) dns: Dns,
 }
 
 impl NodeBackend {
-    pub fn new(
-        cluster: Cluster,
-        init: InitLink,
-        machine: Arc<Machine>,
-        claim: Arc<Claim>,
-        logs: Logs,
-        sandboxes: NodeSandboxes,
-        inspector: NodeInspector,
-        images: Images,
-    ) -> Self {
-        Self { cluster, init, machine, claim, logins: Logins::default(), logs, sandboxes, inspector, images }
-    }
-
     async fn submit(&self, proposal: Proposal) -> Result<Applied, Unavailable> {
         self.cluster.propose(proposal).await.map_err(unavailable)
     }
@@ -69,10 +59,11 @@ fn unavailable(error: ProposeError) -> Unavailable {
     }
 }
 
-/// How a role of this node ended last, if one did.
-fn last_error(world: &World) -> String {
+/// How a role of this node ended last, if one did, and what does not work now.
+fn last_error(world: &World, dns: &str) -> String {
     let ended = world.services.iter().filter(|service| !service.last_end.is_empty());
-    let texts: Vec<String> = ended.map(|service| format!("{}: {}", service.name, service.last_end)).collect();
+    let ended = ended.map(|service| format!("{}: {}", service.name, service.last_end));
+    let texts: Vec<String> = ended.chain(Some(dns.to_owned()).filter(|fault| !fault.is_empty())).collect();
     texts.join("; ")
 }
 
@@ -166,7 +157,7 @@ impl Backend for NodeBackend {
             memory_available_kib: memory.available_kib,
             state_bytes_free: space.free,
             state_bytes_total: space.total,
-            last_error: last_error(&world),
+            last_error: last_error(&world, &self.dns.listening().borrow().fault),
             phases: world.phases,
             services: world.services,
             host: machine::host(&self.machine.host_file),
@@ -175,6 +166,10 @@ impl Backend for NodeBackend {
 
     fn preparing(&self) -> watch::Receiver<Arc<Preparing>> {
         self.images.told()
+    }
+
+    fn dns(&self) -> DnsStatus {
+        self.dns.status()
     }
 
     async fn read_log(

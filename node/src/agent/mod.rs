@@ -33,6 +33,7 @@ use crate::Exit;
 use crate::api;
 use crate::api::listen::{Listeners, Ports};
 use crate::config::Paths;
+use crate::dns::{self, Dns};
 use crate::images::{Images, Mirror, Mirrors};
 use crate::network::Network;
 use crate::network::subnet::Subnet;
@@ -76,6 +77,8 @@ pub struct Args {
     /// Seconds for which an image that no task uses is kept, unless space is short
     #[arg(long, default_value_t = 7 * 24 * 60 * 60, value_name = "SECONDS")]
     images_keep: u64,
+    #[command(flatten)]
+    dns: dns::Args,
     /// Where the console is found from outside, if a forwarder stands before this node
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -155,26 +158,28 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     init.phase("cluster state", true);
 
     let claim = Arc::new(claim::Claim::new(identity.claim_code));
+    let loops = tokio_util::task::TaskTracker::new();
+    let network =
+        Network::open(&args.paths, node, args.bridge_subnet).await.context("the network of tasks")?;
+    let dns = Dns::start(&args.dns, &args.paths.run, &cluster, &network, &loops, &shutdown);
     let mirrors: Mirrors = args.registry_mirrors.iter().cloned().collect();
     let images =
         Images::open(&args.paths.images(), mirrors, cluster.clone()).context("the folder of images")?;
     let logs = logs::Logs::new(args.paths.clone(), cluster.watch(), init.world())
         .context("watching the output of tasks")?;
-    let backend = Arc::new(backend::NodeBackend::new(
-        cluster.clone(),
-        init.clone(),
-        machine.clone(),
-        claim.clone(),
+    let backend = Arc::new(backend::NodeBackend {
+        cluster: cluster.clone(),
+        init: init.clone(),
+        machine: machine.clone(),
+        claim: claim.clone(),
+        logins: claim::Logins::default(),
         logs,
-        sandbox::NodeSandboxes::new(args.paths.clone()),
-        inspect::NodeInspector::new(&args.paths),
-        images.clone(),
-    ));
+        sandboxes: sandbox::NodeSandboxes::new(args.paths.clone()),
+        inspector: inspect::NodeInspector::new(&args.paths),
+        images: images.clone(),
+        dns: dns.clone(),
+    });
 
-    let network =
-        Network::open(&args.paths, node, args.bridge_subnet).await.context("the network of tasks")?;
-
-    let loops = tokio_util::task::TaskTracker::new();
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
     let parts = node_loop::Parts {
@@ -196,7 +201,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         args.paths.clone(),
         shutdown.clone(),
     ));
-    loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
+    let told = screen::Sources { cluster: cluster.clone(), init: init.clone(), dns: dns.listening() };
+    loops.spawn(screen::run(told, machine.clone(), claim, shutdown.clone()));
+    let names = api::mesos_dns::router(backend.clone());
+    loops.spawn(api::listen::serve_plain(args.dns.dns_http, names, shutdown.clone()));
     loops.close();
 
     ready.send_replace(Some(api::router(backend.clone()).merge(console::router(backend))));

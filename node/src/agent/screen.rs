@@ -5,27 +5,35 @@ use std::sync::Arc;
 
 use cluster::Cluster;
 use model::State;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::claim::Claim;
 use super::init_link::InitLink;
 use super::machine::Machine;
+use crate::dns::Listening;
 use crate::init::protocol::ToInit;
 
+/// What the lines are made of.
+pub struct Sources {
+    pub cluster: Cluster,
+    pub init: InitLink,
+    pub dns: watch::Receiver<Listening>,
+}
+
 /// Tells init the lines whenever they change.
-pub async fn run(
-    cluster: Cluster,
-    init: InitLink,
-    machine: Arc<Machine>,
-    claim: Arc<Claim>,
-    shutdown: CancellationToken,
-) {
+pub async fn run(sources: Sources, machine: Arc<Machine>, claim: Arc<Claim>, shutdown: CancellationToken) {
+    let Sources { cluster, init, mut dns } = sources;
     let mut states = cluster.watch();
     let mut world = init.world();
     let mut told = Vec::new();
     loop {
         let connected = world.borrow_and_update().connected;
-        let lines = lines(&states.borrow_and_update(), &machine, claim.code());
+        let mut lines = lines(&states.borrow_and_update(), &machine, claim.code());
+        let fault = dns.borrow_and_update().fault.clone();
+        if !fault.is_empty() {
+            lines.push(("warning".to_owned(), fault));
+        }
         if !connected {
             told.clear();
         } else if lines != told {
@@ -35,6 +43,8 @@ pub async fn run(
         tokio::select! {
             changed = states.changed() => if changed.is_err() { return },
             changed = world.changed() => if changed.is_err() { return },
+            // The server may be gone for good; the rest goes on.
+            Ok(()) = dns.changed() => {}
             () = shutdown.cancelled() => return,
         }
     }

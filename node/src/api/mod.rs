@@ -12,6 +12,7 @@ mod headers;
 pub mod listen;
 mod marathon;
 mod meseta;
+pub mod mesos_dns;
 mod query;
 pub mod starting;
 #[cfg(test)]

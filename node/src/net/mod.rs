@@ -10,7 +10,7 @@ pub mod control;
 mod dhcp;
 mod links;
 mod mdns;
-mod names;
+pub mod names;
 mod netlink;
 mod ntp;
 mod report;

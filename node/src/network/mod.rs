@@ -16,7 +16,7 @@ pub mod subnet;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,6 +125,16 @@ impl Network {
             given = table.addresses.give(task, subnet);
         });
         Ok(Attachment::new(BRIDGE, given?, &subnet))
+    }
+
+    pub fn node(&self) -> NodeId {
+        self.0.node
+    }
+
+    /// Whether this is an address for tasks of this node.
+    pub fn is_on_bridge(&self, address: IpAddr) -> bool {
+        let IpAddr::V4(address) = address.to_canonical() else { return false };
+        self.0.table.borrow().subnet.is_some_and(|subnet| subnet.task_number(address).is_some())
     }
 
     /// The address of a task that has one of its own.

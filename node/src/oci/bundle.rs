@@ -88,7 +88,7 @@ pub fn write(paths: &Paths, launch: &Launch) -> Result<PathBuf, BundleError> {
     let bundle = paths.bundle(&launch.task);
     make_folder(&bundle, 0o700)?;
     make_folder(&bundle.join(ROOTFS), 0o755)?;
-    let files = write_etc(&bundle, launch)?;
+    let files = write_etc(paths, &bundle, launch)?;
     let cgroup = crate::init::cgroup::path_of(&paths.cgroup, &launch.task);
     let config = spec::build(&Inputs {
         app: &launch.app,
@@ -157,18 +157,21 @@ fn is_unified() -> bool {
 }
 
 /// The files of /etc that belong to the place, not to the image. They stay writable for the agent, in place.
-fn write_etc(bundle: &Path, launch: &Launch) -> Result<Vec<(PathBuf, &'static str)>, BundleError> {
+fn write_etc(
+    paths: &Paths,
+    bundle: &Path,
+    launch: &Launch,
+) -> Result<Vec<(PathBuf, &'static str)>, BundleError> {
     let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n".to_owned();
     let own = launch.network.as_ref().map(|network| IpAddr::V4(network.address));
     let addresses = own.as_ref().map_or(&launch.addresses[..], std::slice::from_ref);
     for address in addresses {
         hosts.push_str(&format!("{address}\t{}\n", launch.hostname));
     }
-    // At the bridge the node itself answers names. Else the task asks whom the node asks; without a resolver of the
-    // node it gets an empty file rather than that of its image.
+    // At the bridge the node itself answers names, too.
     let resolvers = match &launch.network {
         Some(network) => format!("nameserver {}\n", network.gateway),
-        None => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+        None => crate::dns::task_file::resolv_conf(&paths.run),
     };
     let contents = [
         ("hosts", "/etc/hosts", hosts),

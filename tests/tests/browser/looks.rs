@@ -114,6 +114,8 @@ fn every_page_in_every_light() {
         ("task", task.as_str().unwrap()),
         ("create", "/new"),
         ("destroy", "/apps/hello2?confirm=destroy"),
+        ("names", "/dns"),
+        ("answer", "/dns?name=_leader._tcp.mesos&type=SRV"),
         ("node", "/node"),
         ("kernel", "/node/kernel"),
         ("service", "/node/services/agent"),

@@ -12,6 +12,7 @@ mod health;
 mod images;
 mod inspect;
 mod life;
+mod names;
 mod network;
 mod output;
 mod power;

@@ -61,8 +61,9 @@ pub struct State {
     pub events: Vector<Arc<Event>>,
 }
 
-/// An app with everything that happened under its name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An app with everything that happened under its name. `Eq`, so that two handles of the same one are told equal by
+/// their address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct App {
     /// The current definition.
     pub spec: Arc<AppSpec>,

@@ -4,7 +4,7 @@
 //! with its holder, and not of a task in the background.
 
 mod connection;
-mod holder;
+pub mod holder;
 mod redirect;
 mod tls;
 
@@ -21,6 +21,9 @@ use tokio_util::task::TaskTracker;
 
 /// Connections of both ports at once; further ones wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 2_048;
+
+/// Connections of each further port.
+const FURTHER_CONNECTIONS_MAX: usize = 128;
 
 /// What to listen on.
 #[derive(Debug, Clone)]
@@ -86,6 +89,25 @@ impl Listeners {
         tasks.close();
         tasks.wait().await;
     }
+}
+
+/// Serves `router` without TLS at one more address until `shutdown`. A port that is taken is told and left: the node
+/// has other doors.
+pub async fn serve_plain(address: SocketAddr, router: Router, shutdown: CancellationToken) {
+    let listener = match bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, source, "a further port stays closed");
+            return;
+        }
+    };
+    let tasks = TaskTracker::new();
+    let slots = Arc::new(Semaphore::new(FURTHER_CONNECTIONS_MAX));
+    let context = connection::Context { router, tls: None, slots, tasks: tasks.clone(), shutdown };
+    connection::accept(listener, context).await;
+    tasks.close();
+    tasks.wait().await;
 }
 
 /// Binds `[::]` for both families where the kernel has IPv6, else the same port on IPv4 alone.

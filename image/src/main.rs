@@ -13,6 +13,7 @@ mod lock;
 mod manifest;
 mod mirror;
 mod modules;
+mod ova;
 mod root;
 mod spec;
 mod task_root;
@@ -42,6 +43,8 @@ enum Command {
     KernelInitrd(assemble::Args),
     /// Writes the disk image that boots them; does nothing if it is up to date
     Disk(disk::Args),
+    /// Wraps a disk for VirtualBox and VMware
+    Ova(ova::Args),
     /// Writes buildroot/packages.lock anew from what the mirror serves now
     UpdateLock,
 }
@@ -64,6 +67,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::KernelInitrd(args) => assemble::kernel_initrd(&cli.buildroot, &cache, &args),
         Command::Disk(args) => disk::build(&cli.buildroot, &cache, &args),
+        Command::Ova(args) => ova::build(&args),
         Command::UpdateLock => debian::update_lock(&cli.buildroot, &cache),
     }
 }

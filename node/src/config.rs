@@ -29,6 +29,11 @@ impl Paths {
         self.run.join("init.sock")
     }
 
+    /// A link to the partition of the boot loader; absent on a machine that was booted without one.
+    pub fn esp(&self) -> PathBuf {
+        self.run.join("esp")
+    }
+
     /// The OCI bundle of a task: `config.json` and what `meseta oci` needs beside it.
     pub fn bundle(&self, task: &model::TaskId) -> PathBuf {
         self.run.join("bundles").join(task.as_str())

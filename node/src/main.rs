@@ -8,6 +8,7 @@ mod init;
 mod log;
 mod net;
 mod oci;
+mod slot;
 
 use std::process::ExitCode;
 

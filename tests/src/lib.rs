@@ -3,6 +3,7 @@
 mod apps;
 pub mod bench;
 pub mod browser;
+pub mod disk;
 pub mod http;
 pub mod init;
 pub mod leftovers;

@@ -87,10 +87,7 @@ impl Table {
     }
 
     /// Reads the first copy, or the second if the first is damaged. `read` gets a sector and a number of sectors.
-    pub fn read(
-        sectors: u64,
-        mut read: impl FnMut(u64, u64) -> io::Result<Vec<u8>>,
-    ) -> Result<Found, Fault> {
+    pub fn read(sectors: u64, mut read: impl FnMut(u64, u64) -> io::Result<Vec<u8>>) -> Result<Found, Fault> {
         let last = sectors.saturating_sub(1);
         let primary = read_copy(1, sectors, &mut read);
         let second_at = match &primary {
@@ -259,7 +256,10 @@ fn guid_at(bytes: &[u8], at: usize) -> Guid {
 
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
+        )
     })
 }
 

@@ -9,7 +9,7 @@ mod slots;
 pub use gpt::{ALIGNMENT, Entry, Fault, Found, SECTOR_BYTES, Table, Write};
 pub use guid::Guid;
 pub use partitions::{
-    BIOS_BOOT, Change, DATA, ESP, ESP_SECTORS, MARK_NEW, META, META_SECTORS, MIB_SECTORS, Part, STATE, TooSmall,
-    is_ours, settle,
+    BIOS_BOOT, Change, DATA, ESP, ESP_SECTORS, MARK_NEW, META, META_SECTORS, MIB_SECTORS, Part, STATE,
+    TooSmall, is_ours, settle,
 };
 pub use slots::{ENVIRONMENT_BYTES, LoadFault, Slot, Slots, TRIES_MAX, environment};

@@ -104,7 +104,8 @@ pub fn settle(
 ) -> Result<Vec<Change>, TooSmall> {
     let mut changes = Vec::new();
     let end = Table::last_usable(sectors) + 1;
-    let state_sectors = (sectors / 16 / MIB_SECTORS * MIB_SECTORS).clamp(STATE_SECTORS_MIN, STATE_SECTORS_MAX);
+    let state_sectors =
+        (sectors / 16 / MIB_SECTORS * MIB_SECTORS).clamp(STATE_SECTORS_MIN, STATE_SECTORS_MAX);
     let missing = |table: &Table, part: Part| table.find(part).is_none();
     let parts = [(META, META_SECTORS), (STATE, state_sectors), (DATA, DATA_SECTORS_MIN)];
     let wanted: u64 = parts.iter().filter(|(part, _)| missing(table, *part)).map(|(_, size)| size).sum();

@@ -170,14 +170,16 @@ mod tests {
 
     #[test]
     fn damage_reads_as_the_default() {
-        for block in [&b""[..], &[0; 1024], b"# GRUB Environment Block\nactive=C\ntries_A=9\ntries_B=x\n####"] {
+        for block in [&b""[..], &[0; 1024], b"# GRUB Environment Block\nactive=C\ntries_A=9\ntries_B=x\n####"]
+        {
             assert_eq!(Slots::parse(block), Slots::default());
         }
     }
 
     #[test]
     fn a_slot_that_was_given_up_says_why() {
-        let block = |rest: &str| format!("# GRUB Environment Block\nactive=A\ntries_A=0\ntries_B=2\n{rest}####");
+        let block =
+            |rest: &str| format!("# GRUB Environment Block\nactive=A\ntries_A=0\ntries_B=2\n{rest}####");
         let mut slots = Slots::parse(block("fault_A=kernel\n").as_bytes());
         assert_eq!(slots.given_up(Slot::A), None);
         assert_eq!(slots.given_up(Slot::B), Some((Slot::A, "its kernel cannot be loaded".to_owned())));

@@ -133,7 +133,8 @@ impl Writer<'_> {
                 }
                 Node::Folder(inner) => {
                     let first = self.allocate(folder_bytes(inner.len() + 2))?;
-                    let dots = vec![entry(b".          ", FOLDER, first, 0), entry(b"..         ", FOLDER, own, 0)];
+                    let dots =
+                        vec![entry(b".          ", FOLDER, first, 0), entry(b"..         ", FOLDER, own, 0)];
                     self.folder(first, inner, dots, first)?;
                     entries.push(entry(&short, FOLDER, first, 0));
                 }

@@ -12,8 +12,19 @@ use crate::tree::{Tree, output};
 
 /// What grub.cfg needs, beside what the formats bring.
 const MODULES: [&str; 13] = [
-    "part_gpt", "fat", "normal", "linux", "loadenv", "test", "echo", "serial", "terminal", "reboot", "sleep",
-    "boot", "configfile",
+    "part_gpt",
+    "fat",
+    "normal",
+    "linux",
+    "loadenv",
+    "test",
+    "echo",
+    "serial",
+    "terminal",
+    "reboot",
+    "sleep",
+    "boot",
+    "configfile",
 ];
 const BOOT_CODE_BYTES: usize = 440;
 /// In the first sector of the core: where its list of sectors ends.

@@ -76,7 +76,11 @@ fn write(buildroot: &Path, tree: &Tree, work: &Path, args: &Args, out: &Path) ->
     let [bios, esp] = [BIOS_BOOT, ESP].map(|part| table.find(part));
     let ((_, bios), (esp_number, esp)) =
         bios.zip(esp).context("the table lacks the partitions of the boot loader")?;
-    ensure!(sectors > esp.last + META_SECTORS + 2 * MIB_SECTORS, "an image of {} MiB is too small", args.size);
+    ensure!(
+        sectors > esp.last + META_SECTORS + 2 * MIB_SECTORS,
+        "an image of {} MiB is too small",
+        args.size
+    );
 
     let image = File::options().read(true).write(true).create(true).truncate(true).open(out);
     let image = image.with_context(|| format!("creating {}", out.display()))?;
@@ -88,7 +92,10 @@ fn write(buildroot: &Path, tree: &Tree, work: &Path, args: &Args, out: &Path) ->
     let place = fat::Place { first: esp.first, sectors: esp.sectors() };
     // Copies of both sizes of a slot are to fit; half for each.
     let half = esp.sectors() * SECTOR_BYTES / 2;
-    ensure!((kernel.len() + initrd.len()) as u64 + (1 << 20) < half, "kernel and initrd do not fit into a slot");
+    ensure!(
+        (kernel.len() + initrd.len()) as u64 + (1 << 20) < half,
+        "kernel and initrd do not fit into a slot"
+    );
     let slot_a = format!("slot{}", Slot::A);
     let files: [(&str, &[u8]); 6] = [
         ("efi/boot/bootx64.efi", &efi),

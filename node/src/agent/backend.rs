@@ -60,10 +60,15 @@ fn unavailable(error: ProposeError) -> Unavailable {
     }
 }
 
-/// How a role of this node ended last, if one did.
+/// What failed while this node came up, and how a role of it ended last.
 fn last_error(world: &World) -> String {
+    let failed = world
+        .phases
+        .iter()
+        .filter_map(|phase| phase.failure().map(|failure| format!("{}: {failure}", phase.name)));
     let ended = world.services.iter().filter(|service| !service.last_end.is_empty());
-    let texts: Vec<String> = ended.map(|service| format!("{}: {}", service.name, service.last_end)).collect();
+    let ended = ended.map(|service| format!("{}: {}", service.name, service.last_end));
+    let texts: Vec<String> = failed.chain(ended).collect();
     texts.join("; ")
 }
 

@@ -15,6 +15,7 @@ mod memory;
 mod node_loop;
 mod register;
 mod screen;
+mod slot;
 mod sweep;
 
 use std::net::{IpAddr, SocketAddr};
@@ -149,6 +150,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let router = api::router(backend.clone()).merge(console::router(backend));
     let serving = tokio::spawn(listeners.serve(router, shutdown.clone()));
     init.phase("console", true);
+    tokio::spawn(slot::run(args.paths.clone(), args.http.port(), init.clone(), shutdown.clone()));
 
     // The log's failure is the one thing the agent does not outlive.
     let ended = tokio::select! {

@@ -72,9 +72,10 @@ impl Board {
         self.statuses.values().flat_map(|status| &status.lines)
     }
 
-    /// Every role's last error, and init's.
+    /// What failed while the node came up, every role's last error, and init's.
     pub fn errors(&self) -> impl Iterator<Item = &str> {
+        let failures = self.phases.iter().filter_map(BootPhase::failure);
         let roles = self.statuses.values().map(|status| status.error.as_str());
-        roles.chain([self.error.as_str()]).filter(|error| !error.is_empty())
+        failures.chain(roles).chain([self.error.as_str()]).filter(|error| !error.is_empty())
     }
 }

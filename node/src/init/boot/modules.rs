@@ -24,49 +24,34 @@ const WALKS_MAX: usize = 8;
 const UEVENT_GROUP_KERNEL: u32 = 1;
 const UEVENT_BUFFER_BYTES: usize = 1024 * 1024;
 
-pub struct Modules {
+/// Loads modules by their names.
+pub struct ModuleLoader {
     folder: PathBuf,
     /// Name to its file and the files it depends on, nearest first.
     files: HashMap<String, Vec<String>>,
+    loaded: HashSet<String>,
+}
+
+/// Loads what the devices of this machine ask for.
+pub struct Modules {
+    loader: ModuleLoader,
     /// Pattern and module.
     aliases: Vec<(String, String)>,
-    loaded: HashSet<String>,
     seen: HashSet<String>,
     events: OwnedFd,
 }
 
-impl Modules {
+impl ModuleLoader {
     pub fn open() -> io::Result<Self> {
         let release = nix::sys::utsname::uname()?;
         let folder = Path::new("/lib/modules").join(release.release());
         let dependencies = fs::read_to_string(folder.join("modules.dep"))?;
-        let aliases = fs::read_to_string(folder.join("modules.alias"))?;
         let loaded = fs::read_to_string("/proc/modules").unwrap_or_default();
         Ok(Self {
             folder,
             files: dependencies.lines().filter_map(parse_dependencies).collect(),
-            aliases: aliases.lines().filter_map(parse_alias).collect(),
             loaded: loaded.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect(),
-            seen: HashSet::new(),
-            events: subscribe()?,
         })
-    }
-
-    pub fn loaded(&self) -> usize {
-        self.loaded.len()
-    }
-
-    /// Walks all devices until no walk finds a new one.
-    pub fn load_for_devices(&mut self) {
-        for _ in 0..WALKS_MAX {
-            let mut found = Vec::new();
-            collect(Path::new("/sys/devices"), &mut found);
-            let new: Vec<String> = found.into_iter().filter(|alias| !self.seen.contains(alias)).collect();
-            if new.is_empty() {
-                return;
-            }
-            new.into_iter().for_each(|alias| self.serve(alias));
-        }
     }
 
     /// Loads a module by name with all it needs. Built into the kernel or loaded already is success.
@@ -86,6 +71,36 @@ impl Modules {
             self.loaded.insert(name);
         }
         Ok(())
+    }
+}
+
+impl Modules {
+    pub fn open() -> io::Result<Self> {
+        let loader = ModuleLoader::open()?;
+        let aliases = fs::read_to_string(loader.folder.join("modules.alias"))?;
+        let aliases = aliases.lines().filter_map(parse_alias).collect();
+        Ok(Self { loader, aliases, seen: HashSet::new(), events: subscribe()? })
+    }
+
+    pub fn loaded(&self) -> usize {
+        self.loader.loaded.len()
+    }
+
+    pub fn load(&mut self, name: &str) -> Result<(), String> {
+        self.loader.load(name)
+    }
+
+    /// Walks all devices until no walk finds a new one.
+    pub fn load_for_devices(&mut self) {
+        for _ in 0..WALKS_MAX {
+            let mut found = Vec::new();
+            collect(Path::new("/sys/devices"), &mut found);
+            let new: Vec<String> = found.into_iter().filter(|alias| !self.seen.contains(alias)).collect();
+            if new.is_empty() {
+                return;
+            }
+            new.into_iter().for_each(|alias| self.serve(alias));
+        }
     }
 
     /// Waits for a new device and loads its driver; false if none came in time.

@@ -86,7 +86,7 @@ fn a_small_disk_grows_survives_a_power_cut_and_tells_of_damage() {
         "{error}"
     );
     vm.wait_for("the screen tells", || {
-        let is_there = vm.serial().contains("last error: data: ");
+        let is_there = vm.serial().contains("is damaged and is left as it is");
         if is_there { Ok(()) } else { Err("not yet".to_owned()) }
     });
     vm.stop();

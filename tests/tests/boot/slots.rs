@@ -24,7 +24,7 @@ fn wait_for_error(vm: &Vm, expected: &str) {
         if error.contains(expected) { Ok(()) } else { Err(error) }
     });
     vm.wait_for("the screen tells", || {
-        let is_there = vm.serial().contains(&format!("last error: boot slot: {expected}"));
+        let is_there = vm.serial().contains(&format!("last error: {expected}"));
         if is_there { Ok(()) } else { Err("not yet".to_owned()) }
     });
     let page = vm.http.get("/ping").unwrap();
@@ -52,6 +52,8 @@ fn a_slot_that_fails_leaves_the_machine_to_the_other() {
         disk.put(&format!("/slotB/{name}"), content);
     }
     let [(_, kernel), (_, initrd), (_, settings)] = &whole;
+    let line = String::from_utf8(settings.clone()).unwrap();
+    let line = line.lines().find_map(|line| line.strip_prefix("kernel_line=")).unwrap().to_owned();
 
     // Its kernel: seen at once, no try is wasted.
     disk.put("/slotA/kernel", &vec![0x5a; 1024 * 1024]);
@@ -65,15 +67,15 @@ fn a_slot_that_fails_leaves_the_machine_to_the_other() {
     // Its root: the boot breaks off, every try of it.
     disk.put("/slotA/kernel", kernel);
     disk.put(INITRD, &initrd[..initrd.len() / 2]);
+    disk.put(SETTINGS, &environment(&[("kernel_line".to_owned(), line.replace("panic=10", "panic=1"))]));
     remember(&disk, 2);
     vm.start();
     wait_for_error(&vm, "SLOT A WAS GIVEN UP: none of its boots became ready. SLOT B RUNS IN ITS PLACE");
+    assert_eq!(boots(&vm, "A"), 2, "{}", vm.serial_tail());
     vm.stop();
 
     // It starts, but is not ready in time: one second is never enough.
     disk.put(INITRD, initrd);
-    let line = String::from_utf8(settings.clone()).unwrap();
-    let line = line.lines().find_map(|line| line.strip_prefix("kernel_line=")).unwrap().to_owned();
     disk.put(SETTINGS, &environment(&[("kernel_line".to_owned(), format!("{line} meseta.ready=1"))]));
     remember(&disk, 1);
     vm.start();

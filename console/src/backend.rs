@@ -106,8 +106,15 @@ pub struct BootPhase {
     pub start_ms: u64,
     /// `None` while it runs.
     pub end_ms: Option<u64>,
-    /// Empty unless it failed or has something to say.
+    /// Empty unless it failed (then it begins with `failed: `) or has something to say.
     pub note: String,
+}
+
+impl BootPhase {
+    /// Why the phase failed, if it did.
+    pub fn failure(&self) -> Option<&str> {
+        self.note.strip_prefix("failed: ")
+    }
 }
 
 /// A role of this program on the node, as init supervises it.

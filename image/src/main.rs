@@ -7,11 +7,13 @@ mod assemble;
 mod closure;
 mod cpio;
 mod debian;
+mod disk;
 mod erofs;
 mod lock;
 mod manifest;
 mod mirror;
 mod modules;
+mod ova;
 mod root;
 mod spec;
 mod task_root;
@@ -23,7 +25,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(about = "Builds the node's kernel and initrd", max_term_width = 100)]
+#[command(about = "Builds what a node boots", max_term_width = 100)]
 struct Cli {
     /// The folder that says what the root holds
     #[arg(long, default_value = "buildroot", value_name = "DIR", global = true)]
@@ -39,6 +41,10 @@ struct Cli {
 enum Command {
     /// Writes `kernel`, `initrd` and `manifest.json`; does nothing if they are up to date
     KernelInitrd(assemble::Args),
+    /// Writes the disk image that boots them; does nothing if it is up to date
+    Disk(disk::Args),
+    /// Wraps a disk for VirtualBox and VMware
+    Ova(ova::Args),
     /// Writes buildroot/packages.lock anew from what the mirror serves now
     UpdateLock,
 }
@@ -60,6 +66,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     };
     match cli.command {
         Command::KernelInitrd(args) => assemble::kernel_initrd(&cli.buildroot, &cache, &args),
+        Command::Disk(args) => disk::build(&cli.buildroot, &cache, &args),
+        Command::Ova(args) => ova::build(&args),
         Command::UpdateLock => debian::update_lock(&cli.buildroot, &cache),
     }
 }

@@ -32,8 +32,11 @@ pub struct Artefact {
 
 impl Artefact {
     pub fn of(path: &Path) -> anyhow::Result<Artefact> {
-        let bytes = fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
-        Ok(Artefact { bytes, sha256: sha256_file(path)? })
+        Ok(Artefact { bytes: Artefact::size_of(path)?, sha256: sha256_file(path)? })
+    }
+
+    pub fn size_of(path: &Path) -> anyhow::Result<u64> {
+        Ok(fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len())
     }
 }
 
@@ -45,10 +48,15 @@ impl Manifest {
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     }
 
+    pub fn read(out: &Path) -> anyhow::Result<Manifest> {
+        let path = out.join(NAME);
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
+    }
+
     /// Whether `out` holds complete artefacts made from `inputs`.
     pub fn is_current(out: &Path, inputs: &str) -> bool {
-        let Ok(text) = fs::read_to_string(out.join(NAME)) else { return false };
-        let Ok(manifest) = serde_json::from_str::<Manifest>(&text) else { return false };
+        let Ok(manifest) = Manifest::read(out) else { return false };
         let same_size = |(name, artefact): (&String, &Artefact)| {
             fs::metadata(out.join(name)).is_ok_and(|metadata| metadata.len() == artefact.bytes)
         };

@@ -39,6 +39,11 @@ impl Paths {
         self.run.join("host.json")
     }
 
+    /// A link to the partition of the boot loader; absent on a machine that was booted without one.
+    pub fn esp(&self) -> PathBuf {
+        self.run.join("esp")
+    }
+
     /// Where the bundles of all tasks lie.
     pub fn bundles(&self) -> PathBuf {
         self.run.join("bundles")

@@ -13,6 +13,7 @@ mod net;
 mod network;
 mod oci;
 mod screen;
+mod slot;
 
 use std::process::ExitCode;
 

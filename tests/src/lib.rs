@@ -4,6 +4,7 @@ mod apps;
 pub mod bench;
 pub mod browser;
 pub mod dig;
+pub mod disk;
 pub mod gate;
 pub mod http;
 pub mod image;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::disk::Disk;
 use crate::http::Client;
 use crate::wait;
 
@@ -34,6 +35,17 @@ pub struct Vm {
     hardware: String,
     /// With the administrator's credentials.
     pub http: Client,
+}
+
+/// A machine that boots the disk image by its firmware.
+#[derive(Debug, Clone, Copy)]
+pub struct Hardware {
+    pub uefi: bool,
+    /// As `scripts/run --hardware` knows it.
+    pub devices: &'static str,
+    pub memory_mib: u32,
+    /// The size its new disk has.
+    pub disk: &'static str,
 }
 
 /// How a boot went. Milliseconds.
@@ -61,6 +73,31 @@ impl Vm {
         let vm = Self::new(kernel_line, hardware);
         vm.script(&["--detach", "--port", &vm.port.to_string(), "--password", PASSWORD]);
         vm
+    }
+
+    /// The same from the disk image.
+    pub fn boot_from_disk(hardware: &Hardware) -> Self {
+        let vm = Self::new("", "");
+        let (port, memory) = (vm.port.to_string(), hardware.memory_mib.to_string());
+        let mut args =
+            vec!["--detach", "--port", &port, "--password", PASSWORD, "--disk", "--memory", &memory];
+        args.extend(["--hardware", hardware.devices, "--disk-size", hardware.disk]);
+        if hardware.uefi {
+            args.push("--uefi");
+        }
+        vm.script(&args);
+        vm
+    }
+
+    /// Boots what was stopped, its disk enlarged.
+    pub fn start_with_disk(&self, size: &str) {
+        let memory = fs::read_to_string(self.folder().join("memory")).expect("the machine was made");
+        self.script(&["--detach", "--memory", memory.trim(), "--disk-size", size]);
+    }
+
+    /// The disk of a machine that is off.
+    pub fn disk(&self) -> Disk {
+        Disk::new(&self.folder().join("disk"))
     }
 
     fn new(kernel_line: &str, hardware: &str) -> Self {
@@ -190,6 +227,13 @@ impl Vm {
         BootTimes { init_to_console_ms, kernel_ms }
     }
 
+    /// The same from power on: firmware, boot loader and kernel are part of it. Milliseconds.
+    pub fn measure_power_on(&self) -> u64 {
+        let began = Instant::now();
+        self.start();
+        began.elapsed().as_millis() as u64
+    }
+
     fn folder(&self) -> PathBuf {
         self.home.path().join("meseta/nodes/1")
     }
@@ -233,8 +277,15 @@ impl Drop for Vm {
 /// Builds what a machine boots into `out`, if it is not there already.
 #[track_caller]
 pub fn build_image(out: &Path) {
+    build_images(out, &["kernel-initrd"]);
+}
+
+/// The same in other forms.
+#[track_caller]
+pub fn build_images(out: &Path, kinds: &[&str]) {
     let output = Command::new(root().join("scripts/image"))
-        .args(["kernel-initrd", "--out"])
+        .args(kinds)
+        .arg("--out")
         .arg(out)
         .output()
         .expect("scripts/image starts");
@@ -243,7 +294,15 @@ pub fn build_image(out: &Path) {
 
 /// Bytes of kernel and initrd together, compressed as a download would be.
 pub fn download_bytes(image: &Path) -> u64 {
-    let command = "tar -C \"$0\" -c kernel initrd | zstd -q -19 --long -T0 | wc -c";
+    compressed_bytes(image, "tar -C \"$0\" -c kernel initrd | zstd -q -19 --long -T0 | wc -c")
+}
+
+/// Bytes of the disk image, compressed so.
+pub fn disk_download_bytes(image: &Path) -> u64 {
+    compressed_bytes(image, "zstd -q -19 --long -T0 -c \"$0/meseta.raw\" | wc -c")
+}
+
+fn compressed_bytes(image: &Path, command: &str) -> u64 {
     let output = Command::new("bash").args(["-o", "pipefail", "-c", command]).arg(image).output();
     let output = output.expect("bash starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

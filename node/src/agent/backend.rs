@@ -59,11 +59,16 @@ fn unavailable(error: ProposeError) -> Unavailable {
     }
 }
 
-/// How a role of this node ended last, if one did, and what does not work now.
+/// What failed while this node came up, how a role of it ended last, and what does not work now.
 fn last_error(world: &World, dns: &str) -> String {
+    let failed = world
+        .phases
+        .iter()
+        .filter_map(|phase| phase.failure().map(|failure| format!("{}: {failure}", phase.name)));
     let ended = world.services.iter().filter(|service| !service.last_end.is_empty());
     let ended = ended.map(|service| format!("{}: {}", service.name, service.last_end));
-    let texts: Vec<String> = ended.chain(Some(dns.to_owned()).filter(|fault| !fault.is_empty())).collect();
+    let names = Some(dns.to_owned()).filter(|fault| !fault.is_empty());
+    let texts: Vec<String> = failed.chain(ended).chain(names).collect();
     texts.join("; ")
 }
 

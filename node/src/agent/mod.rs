@@ -18,6 +18,7 @@ mod node_loop;
 mod register;
 mod sandbox;
 mod screen;
+mod slot;
 mod sweep;
 
 use std::net::{IpAddr, SocketAddr};
@@ -209,6 +210,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 
     ready.send_replace(Some(api::router(backend.clone()).merge(console::router(backend))));
     init.phase("console", true);
+    tokio::spawn(slot::run(args.paths.clone(), args.http.port(), init.clone(), shutdown.clone()));
 
     // The log's failure is the one thing the agent does not outlive.
     let ended = tokio::select! {

@@ -32,7 +32,7 @@ struct Status {
 pub struct Shown {
     /// Of all roles, in the order of the roles' names.
     pub lines: Vec<(String, String)>,
-    /// Every role's last error, and init's.
+    /// What failed while the node came up, every role's last error, and init's.
     pub errors: Vec<String>,
     pub phases: Vec<BootPhase>,
     pub services: Vec<Service>,
@@ -80,12 +80,18 @@ impl Board {
     }
 
     pub fn shown(&self) -> Shown {
-        let errors = self.statuses.values().map(|status| &status.error).chain([&self.error]);
         Shown {
             lines: self.statuses.values().flat_map(|status| &status.lines).cloned().collect(),
-            errors: errors.filter(|error| !error.is_empty()).cloned().collect(),
+            errors: self.errors().map(str::to_owned).collect(),
             phases: self.phases.clone(),
             services: self.services.clone(),
         }
+    }
+
+    /// What failed while the node came up, every role's last error, and init's.
+    fn errors(&self) -> impl Iterator<Item = &str> {
+        let failures = self.phases.iter().filter_map(BootPhase::failure);
+        let roles = self.statuses.values().map(|status| status.error.as_str());
+        failures.chain(roles).chain([self.error.as_str()]).filter(|error| !error.is_empty())
     }
 }

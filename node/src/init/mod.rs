@@ -31,7 +31,8 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::Exit;
 use crate::config::Paths;
 use board::Board;
-use machine::{PowerKind, RoleName};
+pub use boot::ModuleLoader;
+use machine::{Millis, PowerKind, RoleName};
 use shell::{Extra, Shell};
 
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,7 @@ pub fn run(args: Args) -> Exit {
     if args.appliance {
         run_appliance(args)
     }
-    match supervise(args, Board::default(), None) {
+    match supervise(args, Board::default(), None, None) {
         Ok(_) => Exit::Ok,
         Err(error) => {
             eprintln!("meseta init: {error}");
@@ -66,15 +67,23 @@ pub fn run(args: Args) -> Exit {
 fn run_appliance(args: Args) -> ! {
     std::panic::set_hook(Box::new(|panic| boot::power::fail(&panic.to_string())));
     let mut board = Board::default();
+    let paths = args.paths.clone();
     let extra = boot::run(&args.paths, &mut board);
-    match supervise(args, board, extra) {
-        Ok(kind) => boot::power::leave(kind),
+    // A slot that does not become ready is started anew, until the loader gives it up.
+    let ready_by = crate::slot::booted().map(|booted| clock::now() + booted.ready_seconds * 1000);
+    match supervise(args, board, extra, ready_by) {
+        Ok(kind) => boot::power::leave(kind, &paths),
         Err(error) => boot::power::fail(&error.to_string()),
     }
     boot::power::fail("the kernel refused to go down")
 }
 
-fn supervise(args: Args, board: Board, extra: Option<Box<dyn Extra>>) -> io::Result<PowerKind> {
+fn supervise(
+    args: Args,
+    board: Board,
+    extra: Option<Box<dyn Extra>>,
+    ready_by: Option<Millis>,
+) -> io::Result<PowerKind> {
     child::reserve_descriptor()?;
     let signals = shell::block_signals()?;
     nix::sys::prctl::set_child_subreaper(true)?;
@@ -88,6 +97,7 @@ fn supervise(args: Args, board: Board, extra: Option<Box<dyn Extra>>) -> io::Res
     let role_logs = role_log::RoleLogs::new(&args.paths, args.appliance);
     let mut shell = Shell::new(args.paths, roles, args.agent_arguments, signals, role_logs)?;
     shell.board = board;
+    shell.machine.expect_ready(ready_by);
     if let Some(extra) = extra {
         shell.also_serve(extra)?;
     }

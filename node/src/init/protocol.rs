@@ -42,6 +42,8 @@ pub enum ToInit {
     Status { lines: Vec<(String, String)>, error: String },
     /// A boot phase of this role began or ended.
     Phase { name: String, done: bool, note: String },
+    /// The node does its work: the slot it was booted from is good.
+    Ready,
     /// Stop all tasks by their grace, sync, unmount, then this. On a developer's machine init just ends.
     Power { reboot: bool },
 }

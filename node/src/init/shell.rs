@@ -343,6 +343,7 @@ impl Shell {
                 let boot_id = self.boot_id.clone();
                 self.send(to, &FromInit::World { boot_id, tasks, exits, phases, services });
             }
+            Action::GiveUp => self.complain("the node is not ready in time; it is started anew"),
             Action::Finish(kind) => self.finished = Some(kind),
         }
     }

@@ -13,20 +13,25 @@ mod settings;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::board::Board;
 use super::clock;
 use super::shell::Extra;
 use crate::config::Paths;
+use disk::Disk;
+pub use modules::ModuleLoader;
 use modules::Modules;
 
 /// What the phases pass on to each other.
 struct Context<'a> {
     paths: &'a Paths,
     modules: Option<Modules>,
-    /// Where the state lies, once it does.
-    faults: Vec<String>,
+    disk: Option<Disk>,
 }
+
+const STATE_IN_MEMORY: &str = "THE STATE IS IN MEMORY AND WILL BE LOST WITH THE NEXT BOOT";
+const DATA_IN_MEMORY: &str = "DATA IS IN MEMORY: TASKS HAVE LITTLE SPACE AND LOSE IT WITH THE NEXT BOOT";
 
 /// A step's note for the screen, empty if there is nothing to say.
 type Outcome = Result<String, String>;
@@ -34,34 +39,27 @@ type Outcome = Result<String, String>;
 type Phase = fn(&mut Context<'_>) -> Outcome;
 
 /// In this order; each depends on those before it.
-const PHASES: [(&str, Phase); 5] = [
+const PHASES: [(&str, Phase); 7] = [
     ("kernel file systems", mount_kernel),
     ("kernel settings", |_| settings::apply()),
     ("drivers", load_drivers),
-    ("state disk", mount_state),
+    ("disk", take_up_disk),
+    ("state", mount_state),
+    ("data", mount_data),
     ("clock", |context| clock_floor::raise(&context.paths.state)),
 ];
 
 /// Runs all phases. What it returns must be served on: devices that come later.
 pub fn run(paths: &Paths, board: &mut Board) -> Option<Box<dyn Extra>> {
-    let mut context = Context { paths, modules: None, faults: Vec::new() };
+    let mut context = Context { paths, modules: None, disk: None };
     for (name, phase) in PHASES {
         let start = clock::now();
         board.phase(start, name, false, "");
         let outcome = phase(&mut context);
-        let (note, failed) = match outcome {
-            Ok(note) => (note, false),
-            Err(fault) => (format!("failed: {fault}"), true),
-        };
+        let note = outcome.unwrap_or_else(|fault| format!("failed: {fault}"));
         let end = clock::now();
         board.phase(end, name, true, &note);
         say(&format!("{:>6} ms  {name} ({} ms) {note}", end, end - start));
-        if failed {
-            context.faults.push(format!("{name}: {note}"));
-        }
-    }
-    if !context.faults.is_empty() {
-        board.set_error(context.faults.join("; "));
     }
     context.modules.map(|modules| Box::new(modules) as Box<dyn Extra>)
 }
@@ -93,21 +91,45 @@ fn load_drivers(context: &mut Context<'_>) -> Outcome {
     if named.is_empty() { Ok(format!("{count} modules")) } else { Err(named.join("; ")) }
 }
 
+fn take_up_disk(context: &mut Context<'_>) -> Outcome {
+    let (disk, note) = disk::take_up(context.modules.as_mut())?;
+    let published = disk::publish_esp(&disk, context.paths);
+    context.disk = Some(disk);
+    published.map_err(|error| format!("the boot loader's partition: {error}"))?;
+    Ok(note)
+}
+
 fn mount_state(context: &mut Context<'_>) -> Outcome {
-    let mount_point = disk::MOUNT_POINT;
-    let found = disk::find(context.modules.as_mut()).and_then(|disk| disk.prepare_and_mount());
-    let outcome = match found {
-        Ok(note) => Ok(note),
-        Err(fault) => {
-            mounts::mount_memory(mount_point)
-                .map_err(|error| format!("{fault}; and no memory instead: {error}"))?;
-            Err(format!("{fault}. THE STATE IS IN MEMORY AND WILL BE LOST WITH THE NEXT BOOT"))
-        }
+    let at = &context.paths.state;
+    mount_or_memory(context.disk.as_mut(), at, STATE_IN_MEMORY, |disk| disk.mount_state(at))
+}
+
+fn mount_data(context: &mut Context<'_>) -> Outcome {
+    let at = &context.paths.data;
+    // By far the largest module, and no device asks for it.
+    let loaded = context.modules.as_mut().map_or(Ok(()), |modules| modules.load("xfs"));
+    let mount = |disk: &mut Disk| loaded.and_then(|()| disk.mount_data(at));
+    mount_or_memory(context.disk.as_mut(), at, DATA_IN_MEMORY, mount)
+}
+
+/// A node that can be reached tells more than one that stands still, so memory takes the place of a disk that fails.
+fn mount_or_memory(
+    disk: Option<&mut Disk>,
+    at: &Path,
+    warning: &str,
+    mount: impl FnOnce(&mut Disk) -> Outcome,
+) -> Outcome {
+    let fault = match disk.map(mount) {
+        Some(Ok(note)) => return Ok(note),
+        Some(Err(fault)) => fault,
+        None => "there is no disk to use".to_owned(),
     };
-    for folder in [&context.paths.state, &context.paths.data] {
-        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    // What was mounted before the fault goes on to be used.
+    if mounts::is_mount_point(at) {
+        return Err(fault);
     }
-    outcome
+    mounts::mount_memory(at).map_err(|error| format!("{fault}; and no memory instead: {error}"))?;
+    Err(format!("{fault}. {warning}"))
 }
 
 /// A line on the console, while there is no screen yet.

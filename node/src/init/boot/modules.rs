@@ -22,45 +22,79 @@ use super::pattern;
 const UEVENT_GROUP_KERNEL: u32 = 1;
 const UEVENT_BUFFER_BYTES: usize = 1024 * 1024;
 
-pub struct Modules {
-    catalogue: Catalogue,
-    /// Pattern and module.
-    aliases: Vec<(String, String)>,
-    seen: HashSet<String>,
-    events: OwnedFd,
-}
-
-/// The modules that lie ready, by name.
-struct Catalogue {
+/// Loads modules by their names.
+pub struct ModuleLoader {
     folder: PathBuf,
     /// Name to its file and the files it depends on, nearest first.
     files: HashMap<String, Vec<String>>,
     loaded: HashSet<String>,
 }
 
+/// Loads what the devices of this machine ask for.
+pub struct Modules {
+    loader: ModuleLoader,
+    /// Pattern and module.
+    aliases: Vec<(String, String)>,
+    seen: HashSet<String>,
+    events: OwnedFd,
+}
+
 /// For features that no device asks for, at their first use. Off the image the kernel asks for its modules itself, so
 /// a module that cannot be loaded is only told: what needs it says more.
 pub fn load_by_name(names: &[&str]) {
-    let Ok(mut catalogue) = Catalogue::open() else { return };
-    for fault in names.iter().filter_map(|name| catalogue.load(name).err()) {
+    let Ok(mut loader) = ModuleLoader::open() else { return };
+    for fault in names.iter().filter_map(|name| loader.load(name).err()) {
         tracing::warn!(fault, "a kernel module");
+    }
+}
+
+impl ModuleLoader {
+    pub fn open() -> io::Result<Self> {
+        let release = nix::sys::utsname::uname()?;
+        let folder = Path::new("/lib/modules").join(release.release());
+        let dependencies = fs::read_to_string(folder.join("modules.dep"))?;
+        let loaded = fs::read_to_string("/proc/modules").unwrap_or_default();
+        Ok(Self {
+            folder,
+            files: dependencies.lines().filter_map(parse_dependencies).collect(),
+            loaded: loaded.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect(),
+        })
+    }
+
+    /// Loads a module by name with all it needs. Built into the kernel or loaded already is success.
+    pub fn load(&mut self, name: &str) -> Result<(), String> {
+        let name = name.replace('-', "_");
+        let Some(files) = self.files.get(&name).cloned() else {
+            let built_in = fs::read_to_string(self.folder.join("modules.builtin")).unwrap_or_default();
+            let known = built_in.lines().any(|line| module_name(line) == name);
+            return if known { Ok(()) } else { Err(format!("there is no module {name}")) };
+        };
+        for file in files.iter().rev() {
+            let name = module_name(file);
+            if self.loaded.contains(&name) {
+                continue;
+            }
+            insert(&self.folder.join(file)).map_err(|error| format!("module {name}: {error}"))?;
+            self.loaded.insert(name);
+        }
+        Ok(())
     }
 }
 
 impl Modules {
     pub fn open() -> io::Result<Self> {
-        let catalogue = Catalogue::open()?;
-        let aliases = fs::read_to_string(catalogue.folder.join("modules.alias"))?;
-        Ok(Self {
-            catalogue,
-            aliases: aliases.lines().filter_map(parse_alias).collect(),
-            seen: HashSet::new(),
-            events: subscribe()?,
-        })
+        let loader = ModuleLoader::open()?;
+        let aliases = fs::read_to_string(loader.folder.join("modules.alias"))?;
+        let aliases = aliases.lines().filter_map(parse_alias).collect();
+        Ok(Self { loader, aliases, seen: HashSet::new(), events: subscribe()? })
     }
 
     pub fn loaded(&self) -> usize {
-        self.catalogue.loaded.len()
+        self.loader.loaded.len()
+    }
+
+    pub fn load(&mut self, name: &str) -> Result<(), String> {
+        self.loader.load(name)
     }
 
     /// Walks all devices once. What their drivers bring announces itself, and is served from the announcements: another
@@ -79,11 +113,6 @@ impl Modules {
     /// Serves what has been announced by now.
     pub fn catch_up(&mut self) {
         self.ready();
-    }
-
-    /// Loads a module by name with all it needs. Built into the kernel or loaded already is success.
-    pub fn load(&mut self, name: &str) -> Result<(), String> {
-        self.catalogue.load(name)
     }
 
     /// Waits for a new device and loads its driver; false if none came in time.
@@ -106,38 +135,6 @@ impl Modules {
                 super::say(&error);
             }
         }
-    }
-}
-
-impl Catalogue {
-    fn open() -> io::Result<Self> {
-        let release = nix::sys::utsname::uname()?;
-        let folder = Path::new("/lib/modules").join(release.release());
-        let dependencies = fs::read_to_string(folder.join("modules.dep"))?;
-        let loaded = fs::read_to_string("/proc/modules").unwrap_or_default();
-        Ok(Self {
-            folder,
-            files: dependencies.lines().filter_map(parse_dependencies).collect(),
-            loaded: loaded.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect(),
-        })
-    }
-
-    fn load(&mut self, name: &str) -> Result<(), String> {
-        let name = name.replace('-', "_");
-        let Some(files) = self.files.get(&name).cloned() else {
-            let built_in = fs::read_to_string(self.folder.join("modules.builtin")).unwrap_or_default();
-            let known = built_in.lines().any(|line| module_name(line) == name);
-            return if known { Ok(()) } else { Err(format!("there is no module {name}")) };
-        };
-        for file in files.iter().rev() {
-            let name = module_name(file);
-            if self.loaded.contains(&name) {
-                continue;
-            }
-            insert(&self.folder.join(file)).map_err(|error| format!("module {name}: {error}"))?;
-            self.loaded.insert(name);
-        }
-        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -57,7 +59,13 @@ fn mount_one(m: &Mount) -> io::Result<()> {
     }
 }
 
+/// Whether another file system begins here.
+pub fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    device(path) != path.parent().and_then(device)
+}
+
 /// A tmpfs in the place of a disk.
-pub fn mount_memory(target: &str) -> io::Result<()> {
+pub fn mount_memory(target: &Path) -> io::Result<()> {
     Ok(mount(Some("tmpfs"), target, Some("tmpfs"), DATA, Some("mode=755"))?)
 }

@@ -1,5 +1,6 @@
 //! The last steps: nothing runs any more, the disk is let go, the machine is switched off.
 
+use std::path::Path;
 use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -8,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, sync};
 
 use super::super::machine::PowerKind;
+use crate::config::Paths;
 
 /// Long enough to read the message on a screen, short enough for a machine that nobody watches.
 const FAILURE_WAIT: Duration = Duration::from_secs(10);
@@ -15,11 +17,12 @@ const UNMOUNT_TRIES: u32 = 20;
 const UNMOUNT_WAIT: Duration = Duration::from_millis(100);
 
 /// Does not return while the kernel obeys.
-pub fn leave(kind: PowerKind) {
+pub fn leave(kind: PowerKind, paths: &Paths) {
     // Whatever still lives is nobody's task: sessions, strays. Signal -1 does not reach process 1.
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     sync();
-    let_go_of_state();
+    let_go(&paths.data);
+    let_go(&paths.state);
     super::say(if kind == PowerKind::Reboot { "rebooting" } else { "power off" });
     let mode = if kind == PowerKind::Reboot { RebootMode::RB_AUTOBOOT } else { RebootMode::RB_POWER_OFF };
     // It returns only if it failed.
@@ -27,21 +30,21 @@ pub fn leave(kind: PowerKind) {
     super::say(&format!("the machine does not go down: {error}"));
 }
 
-fn let_go_of_state() {
+fn let_go(at: &Path) {
     for _ in 0..UNMOUNT_TRIES {
-        match umount2(super::disk::MOUNT_POINT, MntFlags::UMOUNT_NOFOLLOW) {
+        match umount2(at, MntFlags::UMOUNT_NOFOLLOW) {
             // Killed processes take a moment to let go.
             Err(nix::errno::Errno::EBUSY) => std::thread::sleep(UNMOUNT_WAIT),
             Ok(()) => return,
             Err(error) => {
-                super::say(&format!("the state disk: {error}"));
+                super::say(&format!("{}: {error}", at.display()));
                 break;
             }
         }
     }
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    if let Err(error) = mount(None::<&str>, super::disk::MOUNT_POINT, None::<&str>, flags, None::<&str>) {
-        super::say(&format!("the state disk stays writable: {error}"));
+    if let Err(error) = mount(None::<&str>, at, None::<&str>, flags, None::<&str>) {
+        super::say(&format!("{} stays writable: {error}", at.display()));
     }
     sync();
 }

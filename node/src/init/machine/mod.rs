@@ -135,6 +135,8 @@ pub enum Action {
         tasks: Vec<TaskProcess>,
         exits: Vec<ExitRecord>,
     },
+    /// The node is not ready in time: it goes down, to be started anew.
+    GiveUp,
     /// Everything is down.
     Finish(PowerKind),
 }
@@ -160,6 +162,8 @@ pub struct Machine {
     agent: Option<ConnectionId>,
     unmatched: VecDeque<(Millis, (i32, u64), Exit)>,
     power: Power,
+    /// When the node is started anew unless it is ready before.
+    ready_by: Option<Millis>,
 }
 
 impl Machine {
@@ -170,6 +174,7 @@ impl Machine {
             agent: None,
             unmatched: VecDeque::new(),
             power: Power::Up,
+            ready_by: None,
         }
     }
 
@@ -187,6 +192,11 @@ impl Machine {
             self.tasks.insert(task, Task::cleaning_up_after(record));
         }
         actions
+    }
+
+    /// Without `Ready` by then the machine is rebooted; `None` waits for ever.
+    pub fn expect_ready(&mut self, by: Option<Millis>) {
+        self.ready_by = by;
     }
 
     /// Takes one input and says what to do about it, in this order.
@@ -220,7 +230,7 @@ impl Machine {
     pub fn next_deadline(&self) -> Option<Millis> {
         let tasks = self.tasks.values().filter_map(Task::next_deadline);
         let roles = self.roles.iter().filter_map(Role::next_deadline);
-        tasks.chain(roles).chain(self.power.next_deadline()).min()
+        tasks.chain(roles).chain(self.power.next_deadline()).chain(self.ready_by).min()
     }
 
     /// The task whose registered process is `pid`.
@@ -252,6 +262,7 @@ impl Machine {
                 let kind = if reboot { PowerKind::Reboot } else { PowerKind::Off };
                 self.power_requested(now, kind, actions);
             }
+            ToInit::Ready => self.ready_by = None,
             // The board's business.
             ToInit::Status { .. } | ToInit::Phase { .. } => {}
         }
@@ -282,6 +293,11 @@ impl Machine {
             task.tick(now, id, actions);
         }
         self.tick_roles(now, actions);
+        if self.ready_by.is_some_and(|by| by <= now) {
+            self.ready_by = None;
+            actions.push(Action::GiveUp);
+            self.power_requested(now, PowerKind::Reboot, actions);
+        }
     }
 }
 

@@ -421,3 +421,20 @@ fn the_way_down_stops_tasks_then_roles_then_the_logger() {
     let actions = simulation.machine.step(now + 1_002, ended(RoleName::Log));
     assert_eq!(actions.last(), Some(&Action::Finish(PowerKind::Reboot)));
 }
+
+#[test]
+fn a_node_that_is_not_ready_in_time_is_started_anew() {
+    for ready in [false, true] {
+        let mut machine = Machine::new(&[]);
+        machine.expect_ready(Some(5_000));
+        assert_eq!(machine.next_deadline(), Some(5_000));
+        assert_eq!(machine.step(4_999, Input::Tick), []);
+        if ready {
+            machine.step(4_999, Input::Message { from: AGENT, message: ToInit::Ready });
+            assert_eq!(machine.next_deadline(), None);
+        }
+        let actions = machine.step(5_000, Input::Tick);
+        let expected = [Action::GiveUp, Action::Finish(PowerKind::Reboot)];
+        assert_eq!(actions, if ready { &[][..] } else { &expected[..] });
+    }
+}

@@ -1,0 +1,84 @@
+//! Once the console answers, the slot this node was booted from has shown that it works: the boot loader is told, and
+//! init stops waiting for it. A slot that was given up is shouted from the boot phases, on screen and console.
+
+use std::time::Duration;
+
+use layout::Slots;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::init_link::InitLink;
+use crate::config::Paths;
+use crate::init::protocol::ToInit;
+use crate::slot::{self, Booted};
+
+const PHASE: &str = "boot slot";
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Ends once init knows, at once on a machine that was not booted from a slot.
+pub async fn run(paths: Paths, http_port: u16, init: InitLink, shutdown: CancellationToken) {
+    let Some(booted) = slot::booted() else { return };
+    init.phase(PHASE, false);
+    tokio::select! {
+        () = console_answers(http_port) => {}
+        () = shutdown.cancelled() => return,
+    }
+    let confirmed = tokio::task::spawn_blocking(move || slot::confirm(&paths, booted.slot)).await;
+    let note = match confirmed {
+        Ok(Ok(slots)) => note(booted, &slots),
+        Ok(Err(error)) => {
+            format!("failed: the boot loader cannot be told that slot {} works: {error}", booted.slot)
+        }
+        Err(error) => format!("failed: {error}"),
+    };
+    tracing::info!(note, "the boot slot");
+    init.send(ToInit::Phase { name: PHASE.to_owned(), done: true, note }).await;
+    // Also if the loader could not be told: starting anew would not help it.
+    init.send(ToInit::Ready).await;
+}
+
+fn note(booted: Booted, slots: &Slots) -> String {
+    match slots.given_up(booted.slot) {
+        Some((slot, why)) => {
+            format!("failed: SLOT {slot} WAS GIVEN UP: {why}. SLOT {} RUNS IN ITS PLACE", booted.slot)
+        }
+        None => format!("{} works", booted.slot),
+    }
+}
+
+async fn console_answers(port: u16) {
+    loop {
+        match tokio::time::timeout(ANSWER_MAX, ask(port)).await {
+            Ok(Ok(true)) => return,
+            other => tracing::warn!(answer = ?other, "the console does not answer yet"),
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+/// As a browser would ask, over the network's own front door.
+async fn ask(port: u16) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(b"GET /ping HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await?;
+    Ok(head.ends_with(b" 200"))
+}
+
+#[cfg(test)]
+mod tests {
+    use layout::Slot;
+
+    use super::*;
+
+    #[test]
+    fn a_slot_that_was_given_up_is_a_failure() {
+        let booted = |slot| Booted { slot, ready_seconds: 1 };
+        let slots = Slots::default();
+        assert_eq!(note(booted(Slot::A), &slots), "A works");
+        let loud = note(booted(Slot::B), &slots);
+        assert!(loud.starts_with("failed: SLOT A WAS GIVEN UP: none of its boots"), "{loud}");
+    }
+}

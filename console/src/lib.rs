@@ -6,6 +6,7 @@
 
 mod assets;
 mod backend;
+mod compose;
 mod context;
 mod definition;
 mod guard;

@@ -3,9 +3,15 @@
 pub mod app;
 pub mod apps;
 pub mod claim;
+pub mod compose;
 pub mod confirm;
-pub mod create;
+pub mod events;
+pub mod help;
 pub mod login;
 pub mod node;
 pub mod output;
+pub mod review;
+pub mod search;
+pub mod settings;
 pub mod task;
+pub mod versions;

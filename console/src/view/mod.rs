@@ -2,7 +2,11 @@
 
 pub mod app;
 pub mod apps;
+pub mod diff;
+pub mod event;
 pub mod node;
+pub mod preview;
+pub mod search;
 pub mod status;
 pub mod task;
 pub mod words;

@@ -7,6 +7,7 @@ mod bell;
 mod boot;
 mod docker;
 mod idle;
+mod live;
 mod memory;
 mod page;
 mod processes;
@@ -27,13 +28,14 @@ pub struct Settings {
     pub peers: bool,
 }
 
-pub const ALL: [Bench; 8] = [
+pub const ALL: [Bench; 9] = [
     Bench { name: "start", run: starts::one },
     Bench { name: "start-many", run: starts::many },
     Bench { name: "memory", run: memory::agent },
     Bench { name: "memory-per-task", run: memory::per_task },
     Bench { name: "idle", run: idle::cpu },
     Bench { name: "page", run: page::first },
+    Bench { name: "live", run: live::visible },
     Bench { name: "image", run: boot::size },
     Bench { name: "boot", run: boot::boot },
 ];

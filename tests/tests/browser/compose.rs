@@ -40,6 +40,7 @@ fn walk(scripts: Scripts) {
     browser.open("/apps/sleeper");
     browser.click("main .actions a[href='/edit/sleeper']");
     browser.fill("#f-mem", "24");
+    browser.click("details.env summary");
     browser.fill("#f-env-0-key", "COLOUR");
     browser.fill("#f-env-0-value", "blue");
     if scripts == Scripts::Forbidden {

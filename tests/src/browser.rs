@@ -157,8 +157,13 @@ impl Browser {
         });
     }
 
-    /// Presses keys without looking where the focus is.
+    /// Presses keys without looking where the focus is, once the page is loaded.
+    #[track_caller]
     pub fn press(&self, keys: &str) {
+        self.wait("the page is loaded", || {
+            let state = self.run("return document.readyState");
+            if state == "complete" { Ok(()) } else { Err(state.to_string()) }
+        });
         let strokes: Vec<Value> = keys
             .chars()
             .flat_map(|key| {

@@ -29,15 +29,16 @@ impl Form {
             let rows = self.lists.get(at).map_or(&[][..], Vec::as_slice);
             let is_same = shown.lists.get(at).map(Vec::as_slice) == Some(rows);
             match list.name {
-                "ports" if !is_same || (is_moved && !rows.is_empty()) => set_ports(&mut json, base, rows),
+                "ports" if !is_same || (is_moved && !rows.is_empty()) => set_ports(&mut json, base, at, rows),
                 _ if is_same => {}
                 "env" | "labels" => set_pairs(&mut json, base, list.name, rows),
                 "checks" => {
-                    let items = merged(form::array(&base["healthChecks"]), rows, form::check, check);
+                    let items = merged(at, form::array(&base["healthChecks"]), rows, form::check, check);
                     set(&mut json, "/healthChecks", listed(items));
                 }
                 _ => {
-                    let items = merged(form::array(&base["constraints"]), rows, form::constraint, constraint);
+                    let old = form::array(&base["constraints"]);
+                    let items = merged(at, old, rows, form::constraint, constraint);
                     set(&mut json, "/constraints", listed(items));
                 }
             }
@@ -127,7 +128,7 @@ fn set_network(json: &mut Value, network: &str) {
 }
 
 /// Ports stand where their network wants them, each with whatever else was said about it.
-fn set_ports(json: &mut Value, base: &Value, rows: &[Row]) {
+fn set_ports(json: &mut Value, base: &Value, list: usize, rows: &[Row]) {
     let (old_place, old) = form::ports(base);
     let (mut place, _) = form::ports(json);
     let on_host = form::network(json) == HOST;
@@ -142,8 +143,12 @@ fn set_ports(json: &mut Value, base: &Value, rows: &[Row]) {
         (true, _) => definition,
         (false, _) => mapping,
     };
-    let read = if is_moved { |_: &Value| None } else { form::port };
-    let items = merged(&kept, rows, read, write);
+    let items = if is_moved {
+        // What lost its row does not move.
+        rows.iter().map(|row| write(row.at.and_then(|at| kept.get(at)), &row.cells)).collect()
+    } else {
+        merged(list, &kept, rows, form::port, write)
+    };
     if place != old_place {
         set(json, old_place, Value::Null);
     }
@@ -163,6 +168,7 @@ fn labels_only(item: &Value) -> Value {
 
 /// Rows in their order, each written over the item it came from; items without a row stay where they were.
 fn merged(
+    list: usize,
     old: &[Value],
     rows: &[Row],
     read: fn(&Value) -> Option<Vec<String>>,
@@ -176,17 +182,13 @@ fn merged(
         })
         .collect();
     for (at, item) in old.iter().enumerate() {
-        let is_shown = read(item).is_some() || rows.iter().any(|row| row.at == Some(at));
-        if !is_shown && !is_leftover(item) {
+        let has_row = |cells: Vec<String>| !Row { at: None, cells }.is_blank(list);
+        let is_shown = read(item).is_some_and(has_row) || rows.iter().any(|row| row.at == Some(at));
+        if !is_shown {
             items.insert(at.min(items.len()), item.clone());
         }
     }
     items
-}
-
-/// What is left of a port that moved to another network and lost its row.
-fn is_leftover(item: &Value) -> bool {
-    item.as_object().is_some_and(|fields| fields.keys().all(|key| key == "labels"))
 }
 
 fn object(item: Option<&Value>) -> Map<String, Value> {

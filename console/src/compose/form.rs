@@ -33,14 +33,17 @@ impl Form {
         let scalars = SCALARS.iter().map(|field| scalar(json, field.name)).collect();
         let lists = LISTS
             .iter()
-            .map(|list| {
+            .enumerate()
+            .map(|(at, list)| {
                 let cells: Vec<(usize, Vec<String>)> = match list.name {
                     "env" | "labels" => pairs(&json[list.name]),
                     "ports" => items(ports(json).1, port),
                     "checks" => items(array(&json["healthChecks"]), check),
                     _ => items(array(&json["constraints"]), constraint),
                 };
-                cells.into_iter().map(|(at, cells)| Row { at: Some(at), cells }).collect()
+                let rows = cells.into_iter().map(|(item, cells)| Row { at: Some(item), cells });
+                // An item of which no field would show a word has no row: an empty row means none.
+                rows.filter(|row| !row.is_blank(at)).collect()
             })
             .collect();
         Self { scalars, lists }

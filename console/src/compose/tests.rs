@@ -138,6 +138,17 @@ fn ports_move_with_their_network() {
 }
 
 #[test]
+fn items_that_say_nothing_the_form_shows_are_kept() {
+    let base = json!({"portDefinitions": [{"labels": {"A": "1"}}, {"port": 80}]});
+    let mut form = shown(&base);
+    assert_eq!(form.lists[list("ports")].len(), 1);
+    form.lists[list("ports")][0].cells[2] = "81".to_owned();
+    let expected = json!({"portDefinitions": [{"labels": {"A": "1"}}, {"port": 81}]});
+    // Only what moved to another network and lost its row goes.
+    assert_eq!(form.apply(&base), expected);
+}
+
+#[test]
 fn named_networks_are_kept() {
     let base = json!({"id": "a", "networks": [{"mode": "container", "name": "blue"}], "container": {"portMappings":
         [{"containerPort": 1}]}});

@@ -129,12 +129,14 @@ fn every_page_in_every_light() {
         .unwrap()
         .expect(200);
     let comparing = format!("/versions/hello2?from={version}&to={}", newest_version(&node));
+    let (viewing, going_back) =
+        (format!("/versions/hello2?version={version}"), format!("/versions/hello2?back={version}"));
     for (name, path) in [
         ("edit", "/edit/hello2"),
         ("versions", "/versions/hello2"),
         ("comparing", comparing.as_str()),
-        ("version", &format!("/versions/hello2?version={version}")),
-        ("going-back", &format!("/versions/hello2?back={version}")),
+        ("version", viewing.as_str()),
+        ("going-back", going_back.as_str()),
         ("restart", "/apps/hello2?confirm=restart"),
         ("scale", "/apps/hello2?confirm=scale&instances=3"),
         ("events", "/events"),

@@ -17,7 +17,8 @@
   let ahead = 0;
   const synchronise = () => {
     const live = byId("live");
-    if (live) ahead = Number(live.dataset.now) - Date.now();
+    const now = (live || document.querySelector("[data-now]"))?.dataset.now;
+    if (now) ahead = Number(now) - Date.now();
   };
   const count = () => {
     const now = Date.now() + ahead;
@@ -145,15 +146,56 @@
     }
     const keys = prefix + event.key;
     prefix = event.key === "g" ? "g" : "";
-    const go = { c: "/new", ga: "/apps", gd: "/dns", gn: "/node" }[keys];
-    if (go && byId("help")) location.href = go;
+    // Where `g` and a letter lead is written at the links themselves.
+    const link = keys.length === 2 && document.querySelector(`.bar nav a[data-go="${CSS.escape(keys[1])}"]`);
+    if (link) link.click();
+    else if (keys === "c" && byId("help")) location.href = "/new";
     else if (keys === "/" && byId("q")) byId("q").focus();
-    else if (keys === "/" && byId("help")) location.href = "/apps#q";
+    else if (keys === "/" && byId("help")) location.href = "/search";
     else if (keys === "?" && byId("help")) byId("help").open ? byId("help").close() : byId("help").showModal();
     else return;
     event.preventDefault();
   });
-  if (location.hash === "#q" && byId("q")) byId("q").focus();
+
+  // Form and JSON: an answer that comes late must not overwrite what is being typed meanwhile.
+  let scrolled = 0;
+  body.addEventListener("htmx:beforeSwap", (event) => {
+    const { target } = event.detail;
+    if (target.id !== "definition" && target.id !== "fields") return;
+    if (target.contains(document.activeElement)) event.detail.shouldSwap = false;
+    scrolled = byId("definition").scrollTop;
+  });
+  body.addEventListener("htmx:afterSwap", () => {
+    if (byId("definition")) byId("definition").scrollTop = scrolled;
+  });
+  // Another empty row as soon as the last one is used.
+  body.addEventListener("input", (event) => {
+    const row = event.target.closest(".cells");
+    if (!row || row.nextElementSibling) return;
+    const next = row.cloneNode(true);
+    for (const field of next.querySelectorAll("[name]")) {
+      const renumber = (text) => text.replace(/([.-])(\d+)([.-])/, (_, a, n, b) => a + (Number(n) + 1) + b);
+      field.name = renumber(field.name);
+      if (field.id) field.id = renumber(field.id);
+      if (field.tagName === "SELECT") field.selectedIndex = 0;
+      else field.value = "";
+    }
+    row.after(next);
+  });
+
+  const offerCopies = () => {
+    for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = !navigator.clipboard;
+  };
+  body.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const word = button.textContent;
+    navigator.clipboard.writeText(button.dataset.copy).then(() => {
+      button.textContent = body.dataset.copied;
+      setTimeout(() => (button.textContent = word), 1500);
+    });
+  });
+  offerCopies();
 
   for (const pane of document.querySelectorAll(".log pre[data-tail]")) pane.scrollTop = pane.scrollHeight;
   synchronise();

@@ -1,5 +1,9 @@
 //! What the console and the HTTP APIs need of a node. The node implements it; tests fake it.
 
+mod account;
+
+pub use account::PasswordError;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -190,6 +194,18 @@ pub trait Backend: Send + Sync + 'static {
     async fn claim(&self, code: &str, password: &str, origin: Origin) -> Result<(), ClaimError>;
     /// Checks a password; slow on purpose, limited per client address.
     async fn login(&self, name: &str, password: &str, client_ip: &str) -> Result<Actor, LoginError>;
+
+    /// Gives `name` another password after a check of the one it has, which is as slow and limited as a login.
+    async fn change_password(
+        &self,
+        name: &str,
+        current: &str,
+        new: &str,
+        origin: Origin,
+    ) -> Result<(), PasswordError> {
+        let _ = (name, current, new, origin);
+        Err(PasswordError::Unavailable(Unavailable::Failed("passwords cannot be changed here".into())))
+    }
 
     fn node(&self) -> NodeStatus;
     /// What tasks of this node wait for before they run, e.g. how much of their image has come. Of this node only,

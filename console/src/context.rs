@@ -43,6 +43,9 @@ pub enum Tab {
     Apps,
     Dns,
     Node,
+    Events,
+    Settings,
+    Search,
     /// Pages before the login and errors.
     None,
 }
@@ -59,6 +62,8 @@ pub struct Frame {
     pub now: u64,
     /// Path and query of this page, from which its moving part is fetched again.
     pub here: String,
+    /// `light`, `dark`, or empty: as the system likes it.
+    pub theme: &'static str,
     pub css: &'static str,
     pub js: &'static str,
 }
@@ -76,6 +81,7 @@ impl Context {
             product_version: node.product_version,
             now: self.now.0,
             here: self.visit.uri.path_and_query().map_or_else(|| "/".into(), ToString::to_string),
+            theme: self.visit.theme,
             css: assets::css().url(),
             js: assets::js().url(),
         }
@@ -96,10 +102,20 @@ impl Context {
         expected_version: Option<Timestamp>,
         command: Command,
     ) -> Result<Applied, Unavailable> {
+        self.propose_as(fields.request_id(), expected_version, command).await
+    }
+
+    /// As [`Context::propose`], under a request id of the caller's, or none.
+    pub async fn propose_as(
+        &self,
+        request_id: Option<RequestId>,
+        expected_version: Option<Timestamp>,
+        command: Command,
+    ) -> Result<Applied, Unavailable> {
         let request = crate::Request {
             actor: self.actor(),
             origin: self.origin(),
-            request_id: fields.request_id(),
+            request_id,
             expected_version,
             command,
         };

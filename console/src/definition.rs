@@ -1,6 +1,7 @@
 //! From a pasted text to an app, or to what is wrong with it, shown where it is wrong.
 
-use model::app::{AppFaults, AppSpec, Fault, SyntaxFault};
+use model::AppId;
+use model::app::{AppFaults, AppSpec, Fault, SyntaxFault, Update};
 
 use crate::strings as t;
 
@@ -18,9 +19,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub fn title(&self) -> &'static str {
+    /// `is_new`: the app was to be created, not changed.
+    pub fn title(&self, is_new: &bool) -> &'static str {
         match self {
-            Self::ByCluster(_) => t::NOT_CREATED,
+            Self::ByCluster(_) if *is_new => t::NOT_CREATED,
+            Self::ByCluster(_) => t::NOT_SAVED,
             Self::TooLarge { .. } | Self::Syntax(_) | Self::Invalid(_) => t::FAULTS_TITLE,
         }
     }
@@ -48,8 +51,17 @@ pub struct Excerpt {
 /// Characters shown before and after the fault on a long line.
 const AROUND_CHARS: usize = 40;
 
-pub fn parse(text: &str) -> Result<AppSpec, Box<Refusal>> {
-    AppSpec::parse(text).map_err(|faults| Box::new(refusal(text, faults)))
+/// With `id` the whole new definition of that app, which may leave its id out.
+pub fn parse(text: &str, id: Option<&AppId>) -> Result<AppSpec, Box<Refusal>> {
+    let update = match id {
+        None => AppSpec::parse(text).map(|app| Update::Define(Box::new(app))),
+        Some(_) => AppSpec::parse_update(text, None, id, false),
+    };
+    match update {
+        Ok(Update::Define(app)) => Ok(*app),
+        Ok(Update::RollBack(_)) => Err(Box::new(Refusal::ByCluster(t::ONLY_A_VERSION.to_owned()))),
+        Err(faults) => Err(Box::new(refusal(text, faults))),
+    }
 }
 
 fn refusal(text: &str, faults: AppFaults) -> Refusal {

@@ -10,6 +10,8 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use model::auth::{Verb, authorize};
+
 use crate::session::{self, Session};
 use crate::{Backend, local_path};
 
@@ -28,6 +30,8 @@ pub struct Visit {
     pub uri: Uri,
     /// `host:port` as the browser wrote it.
     pub host: String,
+    /// `light`, `dark`, or empty: as the system likes it.
+    pub theme: &'static str,
     /// A script fetches the moving part of a page that is already open.
     pub is_refresh: bool,
 }
@@ -42,6 +46,8 @@ impl Visit {
 
 /// Ties the forms before the login to the browser they were sent to.
 const VISIT_COOKIE: &str = "meseta_visit";
+/// Which colours this browser likes.
+pub const THEME_COOKIE: &str = "meseta_theme";
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
     img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -60,6 +66,9 @@ pub async fn guard(
             (StatusCode::UNAUTHORIZED, [(HeaderName::from_static("hx-redirect"), to)]).into_response()
         }
         Some(to) => Redirect::to(&to).into_response(),
+        None if !is_allowed(&visit, &request) => {
+            (StatusCode::FORBIDDEN, crate::strings::NOT_ALLOWED_TEXT).into_response()
+        }
         None => {
             request.extensions_mut().insert(visit);
             next.run(request).await
@@ -91,14 +100,25 @@ fn visit_of(request: &Request, state: &model::State, now: model::Timestamp) -> (
         tls,
         uri: request.uri().clone(),
         host: headers.get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned(),
+        theme: match cookie(headers, THEME_COOKIE) {
+            Some("light") => "light",
+            Some("dark") => "dark",
+            _ => "",
+        },
         is_refresh: headers.contains_key("hx-request"),
     };
     (visit, fresh_cookie)
 }
 
+/// The one place where the console asks what its visitor may do; without a session there are only claim and login.
+fn is_allowed(visit: &Visit, request: &Request) -> bool {
+    let verb = if matches!(*request.method(), Method::GET | Method::HEAD) { Verb::Read } else { Verb::Write };
+    visit.session.as_ref().is_none_or(|session| authorize(&session.actor(), verb, request.uri().path()))
+}
+
 /// Where a browser must go first: an unclaimed cluster has one page, a claimed one asks for a login.
 fn redirect(claimed: bool, visit: &Visit, path: &str) -> Option<String> {
-    if path.starts_with("/assets/") {
+    if path.starts_with("/assets/") || path == "/theme" {
         return None;
     }
     if !claimed {

@@ -7,6 +7,7 @@
 mod assets;
 pub mod attachment;
 mod backend;
+mod compose;
 mod context;
 mod definition;
 mod dns;

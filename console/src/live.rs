@@ -33,6 +33,8 @@ const LIFE: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug, Default, Deserialize)]
 pub struct Scope {
     app: Option<String>,
+    /// The page shows events, which come with everything that happens.
+    events: Option<u8>,
     task: Option<String>,
     stdout: Option<u64>,
     stderr: Option<u64>,
@@ -46,7 +48,12 @@ pub async fn stream(context: Context, Query(scope): Query<Scope>) -> Response {
         Some(task) => task::find(&context.state, task).and_then(|view| AppId::parse(&view.app).ok()),
         None => scope.app.as_deref().and_then(|id| AppId::parse(id).ok()),
     };
-    let mut events: Vec<Events> = vec![changes(context.backend.watch(), app.clone()), beats()];
+    let about = match (&app, scope.events) {
+        (Some(app), _) => About::App(app.clone()),
+        (None, Some(_)) => About::Events,
+        (None, None) => About::Everything,
+    };
+    let mut events: Vec<Events> = vec![changes(context.backend.watch(), about), beats()];
     if app.is_some() {
         events.push(preparations(context.backend.preparing()));
     }
@@ -66,21 +73,29 @@ pub async fn stream(context: Context, Query(scope): Query<Scope>) -> Response {
     Sse::new(events).into_response()
 }
 
-/// A `change` at once, so that nothing is missed between page and stream, and after each move of `app` or of any.
-fn changes(mut watch: watch::Receiver<Arc<State>>, app: Option<AppId>) -> Events {
+/// What a page is about, and so what moves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum About {
+    Everything,
+    App(AppId),
+    Events,
+}
+
+/// A `change` at once, so that nothing is missed between page and stream, and after each move of what the page is about.
+fn changes(mut watch: watch::Receiver<Arc<State>>, about: About) -> Events {
     // A browser drops events without data; the log index tells whoever reads the stream where it stands.
     let event = |state: &State| Event::default().event("change").data(state.index.to_string());
     let shown = watch.borrow_and_update().clone();
     let first = event(&shown);
-    let later = stream::unfold((watch, app, shown), move |(mut watch, app, mut shown)| async move {
+    let later = stream::unfold((watch, about, shown), move |(mut watch, about, mut shown)| async move {
         loop {
             watch.changed().await.ok()?;
             tokio::time::sleep(COALESCE).await;
             let state = watch.borrow_and_update().clone();
-            let moved = differs(&shown, &state, app.as_ref());
+            let moved = differs(&shown, &state, &about);
             shown = state;
             if moved {
-                return Some((event(&shown), (watch, app, shown)));
+                return Some((event(&shown), (watch, about, shown)));
             }
         }
     });
@@ -97,12 +112,16 @@ fn preparations(watch: watch::Receiver<Arc<Preparing>>) -> Events {
     later.boxed()
 }
 
-/// Whether a page about `app` (or about all) would look different. Compares by identity: unchanged parts of a state
+/// Whether a page about this would look different. Compares by identity: unchanged parts of a state
 /// are shared with the one before.
-fn differs(old: &State, new: &State, app: Option<&AppId>) -> bool {
+fn differs(old: &State, new: &State, about: &About) -> bool {
     let deployments = !old.deployments.ptr_eq(&new.deployments);
-    let Some(id) = app else {
-        return deployments || !old.apps.ptr_eq(&new.apps) || !old.nodes.ptr_eq(&new.nodes);
+    let id = match about {
+        About::Everything => {
+            return deployments || !old.apps.ptr_eq(&new.apps) || !old.nodes.ptr_eq(&new.nodes);
+        }
+        About::Events => return old.events.back().map(|e| e.id) != new.events.back().map(|e| e.id),
+        About::App(id) => id,
     };
     match (old.apps.get(id), new.apps.get(id)) {
         (Some(old), Some(new)) => deployments || !Arc::ptr_eq(old, new),
@@ -156,7 +175,8 @@ mod tests {
         old.apps.insert(id("/a"), app(r#"{"id":"a","cmd":"true"}"#));
         old.apps.insert(id("/b"), app(r#"{"id":"b","cmd":"true"}"#));
         let about = |new: &State| {
-            [None, Some("/a"), Some("/b"), Some("/c")].map(|app| differs(&old, new, app.map(id).as_ref()))
+            let app = |text| About::App(id(text));
+            [About::Everything, app("/a"), app("/b"), app("/c")].map(|about| differs(&old, new, &about))
         };
 
         let another_entry = State { index: 7, ..old.clone() };

@@ -3,9 +3,11 @@
 //! Sentences say what happened, why, and what to do next.
 
 mod inspect;
+mod manage;
 mod names;
 
 pub use inspect::*;
+pub use manage::*;
 pub use names::*;
 
 use crate::{ClaimError, LoginError, Unavailable};
@@ -23,11 +25,14 @@ pub const STALE: &str = "The connection to this node is lost. What you see is as
 pub const HELP: &str = "Keyboard";
 pub const HELP_CLOSE: &str = "Close";
 pub const HELP_KEYS: &[(&str, &str)] = &[
-    ("/", "Search applications"),
+    ("/", "Search applications, instances and nodes"),
     ("c", "Create an application"),
     ("g a", "Go to the applications"),
     ("g d", "Go to the names"),
     ("g n", "Go to the node"),
+    ("g e", "Go to the events"),
+    ("g s", "Go to the settings"),
+    ("Ctrl Enter", "Send the form you are in"),
     ("?", "Show or hide this list"),
     ("Esc", "Close"),
 ];
@@ -183,8 +188,6 @@ pub fn ago(duration: &str) -> String {
 
 // Create
 pub const CREATE_TITLE: &str = "Create an application";
-pub const CREATE_LEAD: &str =
-    "Paste a definition as Marathon knows it. Old and new spellings are understood; what is not is named.";
 pub const DEFINITION: &str = "Definition (JSON)";
 pub const CREATE_BUTTON: &str = "Create";
 pub const CANCEL: &str = "Cancel";
@@ -255,15 +258,6 @@ pub fn history_kept() -> String {
 
 pub fn destroy_title(app: &str) -> String {
     format!("Destroy {app}?")
-}
-
-pub fn destroy_text(running: usize) -> String {
-    let tasks = match running {
-        0 => "None of its instances runs.".to_owned(),
-        1 => "Its running instance is stopped.".to_owned(),
-        n => format!("Its {n} running instances are stopped."),
-    };
-    format!("{tasks} Its definition, versions and history are forgotten. There is no way back.")
 }
 
 pub const DESTROY_BUTTON: &str = "Destroy it";

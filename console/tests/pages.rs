@@ -2,10 +2,14 @@
 
 #[path = "pages/browser.rs"]
 mod browser;
+#[path = "pages/compose.rs"]
+mod compose;
 #[path = "../examples/preview/fake.rs"]
 mod fake;
 #[path = "pages/health.rs"]
 mod health;
+#[path = "pages/manage.rs"]
+mod manage;
 
 use std::sync::Arc;
 
@@ -137,7 +141,22 @@ async fn every_answer_carries_the_headers_that_keep_it_harmless() {
     let mut browser = logged_in(&furnished()).await;
     let task = task_of(&mut browser, "/apps/shop/web").await;
     let file = format!("{task}/files/stderr");
-    for path in ["/", "/new", "/dns", "/node", "/nowhere", &task, &file] {
+    for path in [
+        "/",
+        "/new",
+        "/edit/shop/web",
+        "/versions/shop/web",
+        "/events",
+        "/search?q=web",
+        "/settings",
+        "/help",
+        "/apps/shop/web?confirm=destroy",
+        "/dns",
+        "/node",
+        "/nowhere",
+        &task,
+        &file,
+    ] {
         let page = browser.get(path).await;
         assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
         assert_eq!(page.header("x-content-type-options"), "nosniff", "{path}");
@@ -231,7 +250,15 @@ async fn the_buttons_of_an_app_do_what_they_say() {
     assert_eq!(instances(&fake), Some(0));
 
     browser.get("/apps/hello2?confirm=destroy").await.has("There is no way back.");
-    let page = browser.send("/apps/hello2", &[("action", "destroy"), ("force", "yes")]).await;
+    for wrong in ["", "hello", "/shop/web"] {
+        let page =
+            browser.send("/apps/hello2", &[("action", "destroy"), ("force", "yes"), ("name", wrong)]).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+        page.has("This is not the application");
+        assert_eq!(instances(&fake), Some(0));
+    }
+    let page =
+        browser.send("/apps/hello2", &[("action", "destroy"), ("force", "yes"), ("name", "hello2")]).await;
     assert_eq!(page.location, "/apps");
     assert_eq!(instances(&fake), None);
     assert_eq!(browser.get("/apps/hello2").await.status, StatusCode::NOT_FOUND);

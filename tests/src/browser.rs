@@ -18,6 +18,7 @@ use crate::wait;
 /// The name by which the protocol refers to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const ENTER: &str = "\u{e007}";
+const TAB: &str = "\u{e004}";
 
 /// What the person's browser is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,8 +157,13 @@ impl Browser {
         });
     }
 
-    /// Presses keys without looking where the focus is.
+    /// Presses keys without looking where the focus is, once the page is loaded.
+    #[track_caller]
     pub fn press(&self, keys: &str) {
+        self.wait("the page is loaded", || {
+            let state = self.run("return document.readyState");
+            if state == "complete" { Ok(()) } else { Err(state.to_string()) }
+        });
         let strokes: Vec<Value> = keys
             .chars()
             .flat_map(|key| {
@@ -171,6 +177,22 @@ impl Browser {
         );
     }
 
+    /// Walks with Tab until the focus is at an element that `selector` finds.
+    #[track_caller]
+    pub fn tab_to(&self, selector: &str) {
+        const STEPS_MAX: usize = 120;
+        let script = format!("return document.activeElement.matches({selector:?})");
+        let mut passed = Vec::new();
+        for _ in 0..STEPS_MAX {
+            if self.run(&script) == true {
+                return;
+            }
+            self.press(TAB);
+            passed.push(self.focus());
+        }
+        panic!("Tab never comes to {selector}; at {} it passed {passed:?}", self.path());
+    }
+
     pub fn press_enter(&self) {
         self.press(ENTER);
     }
@@ -180,6 +202,18 @@ impl Browser {
     /// Runs the body of a function in the page and returns its value.
     pub fn run(&self, script: &str) -> Value {
         self.must("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Runs the body of a function whose last argument is a callback, and returns what that is called with.
+    pub fn run_async(&self, script: &str) -> Value {
+        self.must("POST", "/execute/async", &json!({ "script": script, "args": [] }))
+    }
+
+    /// What has the focus: its tag and id, or its text.
+    pub fn focus(&self) -> String {
+        let script = "const e = document.activeElement; \
+            return e.tagName.toLowerCase() + (e.id ? '#' + e.id : ' ' + e.textContent.trim().slice(0, 40))";
+        self.run(script).as_str().unwrap_or_default().to_owned()
     }
 
     /// Size of the window in CSS pixels, and whether the person likes it dark.

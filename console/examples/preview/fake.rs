@@ -16,7 +16,9 @@ use model::command::Envelope;
 use model::node::{Node, Resources};
 use model::state::{App, Backoff, Deployment, DeploymentKind};
 use model::task::{EndState, Ended, Exit, Task, TaskState};
-use model::{AppId, Applied, ClusterId, DeploymentId, NodeId, Origin, State, TaskId, Timestamp, command};
+use model::{
+    AppId, Applied, ClusterId, Command, DeploymentId, NodeId, Origin, State, TaskId, Timestamp, command,
+};
 use tokio::sync::watch;
 
 pub const CODE: &str = "K7QM-2XVD";
@@ -283,6 +285,27 @@ impl Backend for Fake {
             return Ok(Actor::User { name: name.into(), role: Role::Administrator });
         }
         Err(LoginError::Wrong)
+    }
+
+    async fn change_password(
+        &self,
+        name: &str,
+        current: &str,
+        new: &str,
+        _origin: Origin,
+    ) -> Result<(), PasswordError> {
+        if current != PASSWORD {
+            return Err(PasswordError::Wrong);
+        }
+        if new.len() < model::limits::PASSWORD_BYTES_MIN {
+            return Err(PasswordError::BadPassword);
+        }
+        let password_hash = format!("$argon2id$of-{}-bytes", new.len());
+        let command = Command::SetPassword { user: name.into(), password_hash };
+        let actor = Actor::User { name: name.into(), role: Role::Administrator };
+        let (request_id, expected_version) = (None, None);
+        let request = Request { actor, origin: Origin::default(), request_id, expected_version, command };
+        self.propose(request).await.map(drop).map_err(PasswordError::Unavailable)
     }
 
     fn node(&self) -> NodeStatus {

@@ -12,17 +12,22 @@ use model::state::App;
 use model::{AppId, Command, Reject, Timestamp, limits};
 use serde::Deserialize;
 
-use super::confirm::{self, ConfirmPage};
+use super::confirm;
+use super::review::ReviewPage;
 use crate::context::{Context, Fields, Frame, Tab, nonce, render};
 use crate::definition;
 use crate::strings as t;
 use crate::view::app::{self, AppView};
 use crate::view::apps::href;
+use crate::view::preview;
 
 #[derive(Deserialize)]
 pub struct Asked {
     #[serde(default)]
     confirm: String,
+    /// Of `confirm=scale`.
+    #[serde(default)]
+    instances: String,
 }
 
 #[derive(Template)]
@@ -43,8 +48,8 @@ fn find(context: &Context, path: &str) -> Option<Arc<App>> {
 pub async fn show(context: Context, Path(path): Path<String>, Query(asked): Query<Asked>) -> Response {
     let Some(app) = find(&context, &path) else { return context.not_found(t::NO_SUCH_APP) };
     let id = &app.spec.id;
-    if asked.confirm == "destroy" {
-        return confirm_destroy(&context, &app);
+    if !asked.confirm.is_empty() {
+        return confirm(&context, &app, &asked, String::new());
     }
     let live = format!("app={}", crate::guard::encode(id.as_str()));
     render(&AppPage {
@@ -57,22 +62,66 @@ pub async fn show(context: Context, Path(path): Path<String>, Query(asked): Quer
     })
 }
 
-fn confirm_destroy(context: &Context, app: &App) -> Response {
+/// The consequence of a button, shown before it is pressed for good.
+fn confirm(context: &Context, app: &App, asked: &Asked, error: String) -> Response {
+    let id = app.spec.id.as_str();
+    let (command, action, title, button) = match asked.confirm.as_str() {
+        "destroy" => ("destroy", None, t::destroy_title(id), t::DESTROY_BUTTON),
+        "suspend" => ("suspend", Some(0), t::suspend_title(id), t::SUSPEND),
+        "restart" => ("restart", None, t::restart_title(id), t::RESTART),
+        "scale" => match instances(&asked.instances) {
+            Some(0) => ("suspend", Some(0), t::suspend_title(id), t::SUSPEND),
+            Some(n) => ("scale", Some(n), t::scale_title(id, n), t::SCALE),
+            None => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return context.problem(status, t::SCALE_NOT_A_NUMBER, t::scale_rule());
+            }
+        },
+        _ => return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
+    };
+    let deployment = context.backend.fresh_deployment();
+    let wish = match (command, action) {
+        ("destroy", _) => Command::DeleteApp { app: app.spec.id.clone(), deployment, force: false },
+        (_, Some(instances)) => scaled(context, &app.spec, instances, false).1,
+        _ => Command::RestartApp { app: app.spec.id.clone(), deployment, force: false },
+    };
+    let mut preview = preview::preview(&context.state, context.now, &app.spec.id, wish);
+    // A number or nothing says it all; the whole definition would only hide it.
+    preview.diff.clear();
+    let is_destroy = command == "destroy";
+    if is_destroy {
+        preview.sentences.push(t::PREVIEW_GONE_FOR_GOOD.to_owned());
+    }
+    let field = |name: &str, value: String| (name.to_owned(), value);
+    let mut fields = vec![field("action", command.to_owned()), field("once", nonce())];
+    fields.extend(action.map(|n| field("instances", n.to_string())));
+    if preview.is_locked {
+        fields.push(field("force", "yes".to_owned()));
+    }
     let back = href(&app.spec.id);
-    render(&ConfirmPage {
-        frame: context.frame(t::destroy_title(app.spec.id.as_str()), Tab::Apps),
-        text: t::destroy_text(app.tasks.len()),
+    render(&ReviewPage {
+        frame: context.frame(title, Tab::Apps),
+        preview,
         action: back.clone(),
-        fields: vec![("action".into(), "destroy".into()), ("once".into(), nonce())],
-        button: t::DESTROY_BUTTON,
+        fields,
+        button,
+        is_danger: is_destroy,
+        type_name: if is_destroy { id.to_owned() } else { String::new() },
+        error,
+        go_on: None,
         back,
-        back_word: t::KEEP,
+        back_word: if is_destroy { t::KEEP } else { t::CANCEL },
     })
 }
 
 /// Every button of the page, by the field `action`.
 pub async fn act(context: Context, Path(path): Path<String>, fields: Fields) -> Response {
     let Some(app) = find(&context, &path) else { return context.not_found(t::NO_SUCH_APP) };
+    if fields.get("action") == "destroy" && !is_named(&app.spec.id, fields.get("name")) {
+        let asked = Asked { confirm: "destroy".to_owned(), instances: String::new() };
+        let page = confirm(&context, &app, &asked, t::DESTROY_NAME_WRONG.to_owned());
+        return (StatusCode::UNPROCESSABLE_ENTITY, page).into_response();
+    }
     let id = app.spec.id.clone();
     let force = fields.get("force") == "yes";
     let deployment = context.backend.fresh_deployment();
@@ -93,6 +142,12 @@ pub async fn act(context: Context, Path(path): Path<String>, fields: Fields) -> 
     let page = href(&id);
     let after = if fields.get("action") == "destroy" { "/apps" } else { &page };
     send(&context, &fields, expected, command, &page, after).await
+}
+
+/// Typed with or without the slash before it.
+fn is_named(id: &AppId, typed: &str) -> bool {
+    let typed = typed.trim();
+    typed == id.as_str() || Some(typed) == id.as_str().strip_prefix('/')
 }
 
 fn instances(text: &str) -> Option<u32> {

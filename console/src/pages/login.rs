@@ -66,5 +66,9 @@ pub async fn logout(context: Context, _checked: Fields) -> Response {
 /// Logs `name` in, by the latest state: the one of the request may be older than a claim just made.
 pub fn session_cookie(context: &Context, name: &str) -> Option<HeaderValue> {
     let value = session::issue(&context.backend.state(), name, context.now)?;
-    Some(set_cookie(COOKIE, &value, context.visit.tls, Some(SESSION_MS / 1000)))
+    Some(cookie_of(context, &value))
+}
+
+pub fn cookie_of(context: &Context, session: &str) -> HeaderValue {
+    set_cookie(COOKIE, session, context.visit.tls, Some(SESSION_MS / 1000))
 }

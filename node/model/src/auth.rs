@@ -79,15 +79,20 @@ pub enum Verb {
     Write,
 }
 
-/// May `actor` do `verb` on the API path `path` (e.g. `/v2/apps/hello2`)? There is one role now and it may do all.
+/// Where passwords, tokens and sessions are kept: what a token could use to outlive its own revocation.
+const ACCOUNTS: &str = "/settings";
+
+/// May `actor` do `verb` on `path` of API or console (e.g. `/v2/apps/hello2`)? There is one role now and a person with
+/// it may do all; a token may all but see and change who gets in.
 pub fn authorize(actor: &Actor, verb: Verb, path: &str) -> bool {
-    let _ = (verb, path);
+    let _ = verb;
+    let is_accounts =
+        path.strip_prefix(ACCOUNTS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     match actor {
         Actor::System => true,
         Actor::Claimant => false,
-        Actor::User { role: Role::Administrator, .. } | Actor::Token { role: Role::Administrator, .. } => {
-            true
-        }
+        Actor::User { role: Role::Administrator, .. } => true,
+        Actor::Token { role: Role::Administrator, .. } => !is_accounts,
     }
 }
 
@@ -106,6 +111,19 @@ mod tests {
                 assert_eq!(authorize(&actor, verb, path), expect, "{actor:?} {verb:?} {path}");
             }
             assert_eq!(actor.is_outside(), actor != Actor::System);
+        }
+    }
+
+    #[test]
+    fn a_token_cannot_make_another() {
+        let role = Role::Administrator;
+        let user = Actor::User { name: "admin".to_owned(), role };
+        let token = Actor::Token { name: "ci".to_owned(), role };
+        for (path, may) in [("/settings", false), ("/settings/tokens", false), ("/settings-of-x", true)] {
+            for verb in [Verb::Read, Verb::Write] {
+                assert!(authorize(&user, verb, path));
+                assert_eq!(authorize(&token, verb, path), may, "{path}");
+            }
         }
     }
 

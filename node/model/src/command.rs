@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::app::AppSpec;
-use crate::auth::{Actor, SessionKey, User};
+use crate::auth::{Actor, SessionKey, Token, User};
 use crate::ids::RequestId;
 use crate::node::Node;
 use crate::task::{KillReason, TaskUpdate};
@@ -121,6 +121,22 @@ pub enum Command {
     Report {
         node: NodeId,
         updates: Vec<TaskUpdate>,
+    },
+    /// Gives a user another password; their sessions end.
+    SetPassword {
+        user: String,
+        password_hash: String,
+    },
+    /// A new API token. Only its hash comes in.
+    PutToken {
+        token: Token,
+    },
+    DeleteToken {
+        name: String,
+    },
+    /// Ends all sessions.
+    RotateSessionKey {
+        session_key: SessionKey,
     },
     /// All members support `level`: commands of that level may be proposed from now on.
     RaiseFeatureLevel {

@@ -3,7 +3,7 @@
 //! There is no script of a deployment that could get lost: each call looks at what lives now and says what may be
 //! done next. Called by the scheduler, and by `apply` to check what a scheduler decided earlier.
 
-use crate::app::{Millionths, UpgradeStrategy};
+use crate::app::{AppSpec, Millionths, UpgradeStrategy};
 use crate::state::App;
 
 /// An app's live tasks, counted. *Old* ones run another configuration than the app wants now. *Running* are those
@@ -33,6 +33,20 @@ pub struct Next {
     /// How many of those may be running ones, after the old ones went; there are always enough others.
     pub kill_surplus_running: u32,
     pub start: u32,
+}
+
+/// Between which numbers of tasks a replacement moves, for people to know before they ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Running tasks are never fewer, if as many run at the beginning.
+    pub running_min: u32,
+    /// Live tasks are never more.
+    pub live_max: u32,
+}
+
+pub fn bounds(spec: &AppSpec) -> Bounds {
+    let running_min = minimum_running(spec.instances, spec.upgrade.minimum_health);
+    Bounds { running_min, live_max: capacity(spec.instances, running_min, &spec.upgrade) }
 }
 
 /// What the live tasks of `app` allow now. A deleted app wants nothing and starts nothing.
@@ -116,6 +130,29 @@ mod tests {
         );
         let got = [next.kill_old_running, next.kill_old_other, next.kill_surplus, next.start];
         assert_eq!(got, expect, "health {health} %, over {over} %, {counts:?}");
+    }
+
+    #[test]
+    fn bounds_of_a_replacement() {
+        for (instances, health, over, expect) in [
+            (4, 100, 100, (4, 8)),
+            (4, 50, 0, (2, 4)),
+            (3, 100, 0, (3, 4)),
+            (1, 0, 0, (0, 1)),
+            (0, 100, 100, (0, 1)),
+        ] {
+            let upgrade = UpgradeStrategy {
+                minimum_health: Millionths(health * 10_000),
+                maximum_over: Millionths(over * 10_000),
+            };
+            let spec = AppSpec { instances, upgrade, ..crate::testing::spec("/a") };
+            let bounds = bounds(&spec);
+            assert_eq!(
+                (bounds.running_min, bounds.live_max),
+                expect,
+                "{instances} at {health} % and {over} %"
+            );
+        }
     }
 
     #[test]

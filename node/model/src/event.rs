@@ -40,6 +40,17 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
     ClusterClaimed,
+    PasswordChanged {
+        user: String,
+    },
+    TokenCreated {
+        name: String,
+    },
+    TokenRevoked {
+        name: String,
+    },
+    /// Everybody has to log in again.
+    SessionsEnded,
     NodeRegistered {
         node: NodeId,
         rebooted: bool,

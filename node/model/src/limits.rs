@@ -45,6 +45,9 @@ pub const NODE_TEXT_BYTES_MAX: usize = 255;
 pub const USER_NAME_BYTES_MAX: usize = 128;
 pub const USERS_MAX: usize = 1_000;
 pub const TOKENS_MAX: usize = 10_000;
+pub const TOKEN_NAME_BYTES_MAX: usize = 64;
+/// Bytes of a password's PHC string.
+pub const SECRET_HASH_BYTES_MAX: usize = 512;
 /// Answers remembered so that a retried request is applied once.
 pub const REQUESTS_REMEMBERED_MAX: usize = 4_096;
 pub const DEPLOYMENTS_MAX: usize = 100;

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use crate::app::{AppSpec, HealthCheck, Millionths, Network};
-use crate::auth::{Actor, Role};
+use crate::auth::{Actor, Role, SessionKey, Token};
 use crate::command::{Action, Command, Envelope, Outcome, PutMode, Reject};
 use crate::health::CheckHealth;
 use crate::node::Resources;
@@ -14,6 +14,7 @@ use crate::zone::{self, View, Zone};
 use crate::{AppId, DeploymentId, NodeId, State, TaskId, Timestamp, deploy, schedule};
 
 const APPS: [&str; 3] = ["/a", "/b/c", "/fixed"];
+const TOKENS: [&str; 3] = ["ci", "deploy", ""];
 /// States kept, so that plans can be made on an old one.
 const VIEWS_MAX: usize = 6;
 
@@ -66,6 +67,18 @@ enum Op {
         ms: u64,
     },
     Claim,
+    Password {
+        user: usize,
+    },
+    Token {
+        name: usize,
+        hash: usize,
+        delete: bool,
+        expires_ms: Option<u64>,
+    },
+    Sessions {
+        fill: u8,
+    },
     Raise {
         level: u32,
     },
@@ -94,6 +107,10 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(picks, wrong_node)| Op::Report { picks, wrong_node }),
         4 => (0..30_000u64).prop_map(|ms| Op::Wait { ms }),
         1 => Just(Op::Claim),
+        1 => (0..2usize).prop_map(|user| Op::Password { user }),
+        2 => (0..3usize, 0..4usize, any::<bool>(), prop::option::of(0..60_000u64))
+            .prop_map(|(name, hash, delete, expires_ms)| Op::Token { name, hash, delete, expires_ms }),
+        1 => any::<u8>().prop_map(|fill| Op::Sessions { fill }),
         1 => (0..3u32).prop_map(|level| Op::Raise { level }),
         1 => Just(Op::Retry),
     ]
@@ -178,6 +195,23 @@ impl World {
                 return None;
             }
             Op::Claim => testing::claim(),
+            Op::Password { user } => Command::SetPassword {
+                user: ["admin", "nobody"][user].to_owned(),
+                password_hash: format!("$argon2id${}", self.lab.state.index),
+            },
+            Op::Token { name, delete: true, .. } => Command::DeleteToken { name: TOKENS[name].to_owned() },
+            Op::Token { name, hash, expires_ms, .. } => Command::PutToken {
+                token: Token {
+                    name: TOKENS[name].to_owned(),
+                    token_sha256: ["a", "b", "c", "no digit "][hash].repeat(64),
+                    role: Role::Administrator,
+                    created_at: Timestamp::default(),
+                    expires_at: expires_ms.map(|ms| self.lab.now.plus_ms(ms)),
+                },
+            },
+            Op::Sessions { fill } => {
+                Command::RotateSessionKey { session_key: SessionKey(format!("{fill:02x}").repeat(32)) }
+            }
             Op::Raise { level } => Command::RaiseFeatureLevel { level },
             Op::Retry => return None,
         })

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use cluster::{Cluster, Proposal, ProposeError};
 use console::{
-    Backend, ClaimError, DnsStatus, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, Power,
-    Preparing, Request,
-    SandboxError, Unavailable,
+    Backend, ClaimError, DnsStatus, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, PasswordError,
+    Power, Preparing, Request, SandboxError, Unavailable,
 };
 use futures::stream::BoxStream;
 use model::auth::{Actor, Role, SessionKey, User};
@@ -14,6 +13,7 @@ use model::command::Reject;
 use model::{Applied, ClusterId, Command, DeploymentId, Origin, State, TaskId};
 use tokio::sync::watch;
 
+use super::account;
 use super::claim::{Claim, Logins};
 use super::init_link::{InitLink, World};
 use super::inspect::NodeInspector;
@@ -142,6 +142,16 @@ impl Backend for NodeBackend {
     async fn login(&self, name: &str, password: &str, client_ip: &str) -> Result<Actor, LoginError> {
         let user = self.cluster.state().users.get(name).cloned();
         self.logins.check(user.as_ref(), password, client_ip).await
+    }
+
+    async fn change_password(
+        &self,
+        name: &str,
+        current: &str,
+        new: &str,
+        origin: Origin,
+    ) -> Result<(), PasswordError> {
+        account::change_password(self, &self.logins, name, (current, new), origin).await
     }
 
     fn node(&self) -> NodeStatus {

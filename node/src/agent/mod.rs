@@ -3,6 +3,7 @@
 //! Started by init and restarted by it for ever; it may end at any moment without a task noticing, because init is
 //! the parent of every task and keeps what the agent has not persisted.
 
+mod account;
 mod addresses;
 mod backend;
 mod claim;

@@ -8,6 +8,7 @@ mod boot;
 mod dns;
 mod docker;
 mod idle;
+mod live;
 mod memory;
 mod page;
 mod processes;
@@ -28,7 +29,7 @@ pub struct Settings {
     pub peers: bool,
 }
 
-pub const ALL: [Bench; 9] = [
+pub const ALL: [Bench; 10] = [
     Bench { name: "start", run: starts::one },
     Bench { name: "start-many", run: starts::many },
     Bench { name: "memory", run: memory::agent },
@@ -36,6 +37,7 @@ pub const ALL: [Bench; 9] = [
     Bench { name: "idle", run: idle::cpu },
     Bench { name: "page", run: page::first },
     Bench { name: "dns", run: dns::answers },
+    Bench { name: "live", run: live::visible },
     Bench { name: "image", run: boot::size },
     Bench { name: "boot", run: boot::boot },
 ];

@@ -62,6 +62,7 @@ fn walk(scripts: Scripts) {
     browser.open("/apps/hello2");
     browser.click("main .actions a.danger");
     browser.wait_for_text("main", "There is no way back");
+    browser.fill("#name", "/hello2");
     browser.click("main button.danger");
     browser.wait("it is gone from the list", || {
         browser.open("/apps");

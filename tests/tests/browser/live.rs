@@ -117,4 +117,16 @@ fn the_list_is_searched_while_typing_and_by_keys() {
     browser.wait_for_path("/apps?q=tick");
     browser.press("?");
     browser.wait_for_text("#help", "Search applications");
+    browser.press("?");
+    browser.press("ge");
+    browser.wait_for_path("/events");
+    browser.press("gs");
+    browser.wait_for_path("/settings");
+    browser.press("/");
+    browser.wait_for_path("/search");
+    browser.wait("the search has the focus", || {
+        if browser.focus() == "input#q" { Ok(()) } else { Err(browser.focus()) }
+    });
+    browser.press("tick");
+    browser.wait_for_text("#found", "/ticker");
 }

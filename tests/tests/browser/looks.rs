@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use tests::axe;
 use tests::browser::{Browser, Scripts};
 use tests::node::Node;
 
@@ -65,10 +66,38 @@ fn folder() -> PathBuf {
     folder
 }
 
+fn newest_version(node: &Node) -> String {
+    let app = node.http.get("/v2/apps/hello2").unwrap().expect(200).json();
+    app["app"]["version"].as_str().expect("a version").to_owned()
+}
+
+/// The composing page with faults in form and JSON, as it is answered.
+fn faulty(browser: &Browser) {
+    browser.open("/new");
+    browser.fill("#definition", r#"{"id":"Shop","cmd":"x","cpus":-1,"env":{"A":1},"ports":[99999]}"#);
+    browser.wait_for_text("#faults", "faults:");
+    browser.click("main form .primary");
+    browser.wait_for_text("#fault-ports", "ports(0)");
+    looked_at(browser, "faulty");
+    browser.open("/new");
+    browser.fill("#definition", "{ no");
+    browser.wait_for_text("#fields", "cannot be read yet");
+    looked_at(browser, "unreadable");
+}
+
 fn inspect(browser: &Browser, name: &str, path: &str) {
+    looks(browser, name, || browser.open(path));
+}
+
+/// A page that is the answer to a form: what is shown now, in every light.
+fn looked_at(browser: &Browser, name: &str) {
+    looks(browser, name, || {});
+}
+
+fn looks(browser: &Browser, name: &str, open: impl Fn()) {
     for (look, width, height, dark) in LOOKS {
         browser.look(width, height, dark);
-        browser.open(path);
+        open();
         browser.screenshot(&folder().join(format!("{name}-{look}.png")));
         let overflow = browser.run("return document.documentElement.scrollWidth - innerWidth");
         assert!(overflow.as_i64().unwrap() <= 0, "{name} in {look} is {overflow} pixels too wide");
@@ -76,6 +105,7 @@ fn inspect(browser: &Browser, name: &str, path: &str) {
         assert!(lowest[0].as_f64().unwrap() >= CONTRAST_MIN, "{name} in {look}: contrast {lowest}");
         let nameless = browser.run(NAMELESS);
         assert_eq!(nameless.as_array().map(Vec::len), Some(0), "{name} in {look}: {nameless}");
+        axe::assert_accessible(browser, &format!("{name} in {look}"));
     }
 }
 
@@ -83,6 +113,7 @@ fn inspect(browser: &Browser, name: &str, path: &str) {
 fn every_page_in_every_light() {
     let node = Node::start();
     let browser = logged_in(&node, Scripts::Allowed);
+    assert!(axe::is_alive(&browser), "axe finds what is wrong");
     inspect(&browser, "empty", "/apps");
     create(&browser, TICKER);
     browser.wait_for_text("#running", "Running");
@@ -106,7 +137,27 @@ fn every_page_in_every_light() {
     ] {
         inspect(&browser, name, &format!("{filer}{path}"));
     }
+    let versions = node.http.get("/v2/apps/hello2/versions").unwrap().expect(200).json();
+    let version = versions["versions"][0].as_str().expect("a version").to_owned();
+    node.http
+        .put("/v2/apps/hello2?force=true", r#"{"cmd":"echo hello; sleep 9","mem":48}"#)
+        .unwrap()
+        .expect(200);
+    let comparing = format!("/versions/hello2?from={version}&to={}", newest_version(&node));
+    let (viewing, going_back) =
+        (format!("/versions/hello2?version={version}"), format!("/versions/hello2?back={version}"));
     for (name, path) in [
+        ("edit", "/edit/hello2"),
+        ("versions", "/versions/hello2"),
+        ("comparing", comparing.as_str()),
+        ("version", viewing.as_str()),
+        ("going-back", going_back.as_str()),
+        ("restart", "/apps/hello2?confirm=restart"),
+        ("scale", "/apps/hello2?confirm=scale&instances=3"),
+        ("events", "/events"),
+        ("search", "/search?q=o"),
+        ("settings", "/settings"),
+        ("help", "/help"),
         ("list", "/apps"),
         ("app", "/apps/hello2"),
         ("failing", "/apps/tools/broken"),
@@ -124,6 +175,13 @@ fn every_page_in_every_light() {
     ] {
         inspect(&browser, name, path);
     }
+    faulty(&browser);
+    browser.open("/settings");
+    browser.fill("#token-name", "deploy");
+    browser.click("[value=create]");
+    browser.wait_for_text("#token", "meseta_");
+    looked_at(&browser, "token");
+    browser.open("/apps");
     browser.click(".who button");
     browser.wait_for_path("/login");
     inspect(&browser, "login", "/login");

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; clippy only knows functions marked #[test]")]
 
+mod compose;
 mod first_app;
 mod inside;
+mod keyboard;
 mod live;
 mod looks;
 mod mistakes;

@@ -44,6 +44,6 @@ pub fn create(browser: &Browser, definition: &str) {
     browser.click("main form .primary");
     browser.wait("the definition is answered", || {
         let is_created = browser.path().starts_with("/apps/");
-        if is_created { Ok(()) } else { browser.text_of("#faults").map(drop) }
+        if is_created { Ok(()) } else { browser.text_of("#refused").map(drop) }
     });
 }

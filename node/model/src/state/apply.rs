@@ -39,6 +39,10 @@ impl State {
         match &envelope.command {
             Command::Claim { cluster, admin, session_key } => self.claim(*cluster, admin, session_key),
             Command::RaiseFeatureLevel { level } => self.raise_feature_level(*level),
+            Command::SetPassword { user, password_hash } => self.set_password(user, password_hash),
+            Command::PutToken { token } => self.put_token(token),
+            Command::DeleteToken { name } => self.delete_token(name),
+            Command::RotateSessionKey { session_key } => self.rotate_session_key(session_key),
             Command::RegisterNode { node } => self.register_node(node),
             Command::PutApp { app, mode, deployment, force } => {
                 self.put_app(app, *mode, *deployment, *force, origin)

@@ -10,6 +10,7 @@ impl State {
     /// `Err` says which rule is broken and where. Costs a walk over the whole state.
     pub fn invariants(&self) -> Result<(), String> {
         self.check_sizes()?;
+        self.check_accounts()?;
         self.check_tasks()?;
         self.check_nodes()?;
         self.check_deployments()?;
@@ -33,6 +34,20 @@ impl State {
         check(in_order && self.request_order.len() == self.requests.len(), || {
             "the order of remembered requests differs from their table".to_owned()
         })
+    }
+
+    fn check_accounts(&self) -> Result<(), String> {
+        check(self.users.iter().all(|(name, user)| *name == user.name), || {
+            "a user is stored under another name".to_owned()
+        })?;
+        let mut names = BTreeSet::new();
+        for (hash, token) in &self.tokens {
+            check(*hash == token.token_sha256, || {
+                format!("token {} is stored under another hash", token.name)
+            })?;
+            check(names.insert(&token.name), || format!("two tokens are named {}", token.name))?;
+        }
+        Ok(())
     }
 
     fn check_tasks(&self) -> Result<(), String> {

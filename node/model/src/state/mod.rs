@@ -3,6 +3,7 @@
 //! Maps are persistent (`imbl`), so that `clone` is O(1): readers, planners and snapshots hold a `State` while
 //! `apply` goes on with the next.
 
+mod accounts;
 mod app;
 mod apply;
 mod apps;

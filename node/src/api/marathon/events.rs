@@ -33,7 +33,12 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
     let at = event.at;
     let frame = |kind, body: &dyn erased::Body| Frame { kind, data: body.line(kind, at) };
     match &event.kind {
-        EventKind::ClusterClaimed | EventKind::NodeRegistered { .. } => Vec::new(),
+        EventKind::ClusterClaimed
+        | EventKind::NodeRegistered { .. }
+        | EventKind::PasswordChanged { .. }
+        | EventKind::TokenCreated { .. }
+        | EventKind::TokenRevoked { .. }
+        | EventKind::SessionsEnded => Vec::new(),
         EventKind::ApiPost { client_ip, uri, app } => {
             let app_definition = definition::view(app);
             vec![frame("api_post_event", &ApiPost { client_ip, uri, app_definition })]

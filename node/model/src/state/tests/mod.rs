@@ -1,5 +1,6 @@
 //! Commands and their answers, as the API and the nodes rely on them.
 
+mod accounts;
 mod apps;
 mod health;
 mod limits;

@@ -1,0 +1,197 @@
+//! `/settings`: the cluster itself, the visitor's password, API tokens, sessions.
+
+use askama::Template;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use model::auth::{Role, SessionKey, Token};
+use model::event::EventKind;
+use model::{Command, limits};
+use sha2::{Digest, Sha256};
+
+use crate::context::{Context, Fields, Frame, Tab, render, status_of};
+use crate::guard::Visit;
+use crate::pages::login::cookie_of;
+use crate::view::task::Moment;
+use crate::{PasswordError, session, strings as t};
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    cluster: String,
+    claimed: Option<Moment>,
+    tokens: Vec<TokenRow>,
+    password_min: usize,
+    token_name_max: usize,
+    said: Said,
+}
+
+/// What the page answers to a form of it.
+#[derive(Default)]
+struct Said {
+    /// Which part of the page it is about.
+    part: &'static str,
+    done: String,
+    error: String,
+    /// Shown this once.
+    token: String,
+    name: String,
+}
+
+struct TokenRow {
+    name: String,
+    created: Moment,
+    expires: Option<Moment>,
+    is_expired: bool,
+}
+
+pub async fn show(context: Context) -> Response {
+    page(&context, Said::default())
+}
+
+fn page(context: &Context, said: Said) -> Response {
+    // By the latest state: what a form has just changed is in it.
+    let state = context.backend.state();
+    let claimed =
+        state.events.iter().find(|event| event.kind == EventKind::ClusterClaimed).map(|event| event.at);
+    // The event is forgotten in time; the first user was made by the claim.
+    let claimed = claimed.or_else(|| state.users.values().map(|user| user.created_at).min());
+    let mut tokens: Vec<TokenRow> = state.tokens.values().map(|token| row(token, context)).collect();
+    tokens.sort_by(|a, b| a.name.cmp(&b.name));
+    render(&SettingsPage {
+        frame: context.frame(t::SETTINGS_TITLE, Tab::Settings),
+        cluster: state.cluster.map(|id| id.to_string()).unwrap_or_default(),
+        claimed: claimed.map(Into::into),
+        tokens,
+        password_min: limits::PASSWORD_BYTES_MIN,
+        token_name_max: limits::TOKEN_NAME_BYTES_MAX,
+        said,
+    })
+}
+
+fn row(token: &Token, context: &Context) -> TokenRow {
+    TokenRow {
+        name: token.name.clone(),
+        created: token.created_at.into(),
+        expires: token.expires_at.map(Into::into),
+        is_expired: token.expires_at.is_some_and(|at| at <= context.now),
+    }
+}
+
+fn refused(
+    context: &Context,
+    part: &'static str,
+    status: StatusCode,
+    error: String,
+    fields: &Fields,
+) -> Response {
+    let name = fields.get("name").to_owned();
+    (status, page(context, Said { part, error, name, ..Said::default() })).into_response()
+}
+
+pub async fn password(context: Context, fields: Fields) -> Response {
+    const PART: &str = "password";
+    let (now, new) = (fields.get("current"), fields.get("password"));
+    let mistake =
+        |text: &str| refused(&context, PART, StatusCode::UNPROCESSABLE_ENTITY, text.to_owned(), &fields);
+    if new != fields.get("again") {
+        return mistake(t::PASSWORDS_DIFFER);
+    }
+    if new == now {
+        return mistake(t::PASSWORD_SAME);
+    }
+    let Some(name) = who(&context) else { return not_a_person(&context) };
+    match context.backend.change_password(&name, now, new, context.origin()).await {
+        Ok(()) => {
+            let said = Said { part: PART, done: t::PASSWORD_CHANGED.to_owned(), ..Said::default() };
+            stay(&context, &name, said)
+        }
+        Err(error) => {
+            let status = match &error {
+                PasswordError::Wrong => StatusCode::FORBIDDEN,
+                PasswordError::TooManyTries { .. } => StatusCode::TOO_MANY_REQUESTS,
+                PasswordError::BadPassword => StatusCode::UNPROCESSABLE_ENTITY,
+                PasswordError::Unavailable(error) => status_of(error),
+            };
+            refused(&context, PART, status, t::password_error(&error), &fields)
+        }
+    }
+}
+
+/// The page with a fresh cookie: what was changed ended the visitor's own session, too. Its forms are of that session.
+fn stay(context: &Context, name: &str, said: Said) -> Response {
+    let state = context.backend.state();
+    let Some(value) = session::issue(&state, name, context.now) else {
+        return Redirect::to("/login").into_response();
+    };
+    let session = session::verify(&state, &value, context.now);
+    let csrf = session.as_ref().map(|session| session.csrf.clone()).unwrap_or_default();
+    let visit = Visit { csrf, session, ..context.visit.clone() };
+    let fresh = Context { backend: context.backend.clone(), state, now: context.now, visit };
+    let cookie = cookie_of(&fresh, &value);
+    ([(header::SET_COOKIE, cookie)], page(&fresh, said)).into_response()
+}
+
+pub async fn tokens(context: Context, fields: Fields) -> Response {
+    const PART: &str = "tokens";
+    let name = fields.get("name").trim().to_owned();
+    let (command, token) = match fields.get("action") {
+        "create" => {
+            let Some(days) = fields.get("days").parse::<u64>().ok().filter(|days| *days <= 3_650) else {
+                return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION);
+            };
+            let text = format!("meseta_{}", session::hex(&rand::random::<[u8; 32]>()));
+            let token = Token {
+                name: name.clone(),
+                token_sha256: session::hex(&Sha256::digest(&text)),
+                role: Role::Administrator,
+                created_at: context.now,
+                expires_at: (days > 0).then(|| context.now.plus_ms(days * 24 * 60 * 60 * 1000)),
+            };
+            (Command::PutToken { token }, text)
+        }
+        "revoke" => (Command::DeleteToken { name: name.clone() }, String::new()),
+        _ => return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
+    };
+    match change(&context, command).await {
+        Ok(()) => page(&context, Said { part: PART, token, name, ..Said::default() }),
+        Err((status, why)) => refused(&context, PART, status, why, &fields),
+    }
+}
+
+pub async fn sessions(context: Context, _checked: Fields) -> Response {
+    let Some(name) = who(&context) else { return not_a_person(&context) };
+    let session_key = SessionKey(session::hex(&rand::random::<[u8; 32]>()));
+    match change(&context, Command::RotateSessionKey { session_key }).await {
+        Ok(()) => {
+            let said = Said { part: "sessions", done: t::SESSIONS_ENDED.to_owned(), ..Said::default() };
+            stay(&context, &name, said)
+        }
+        Err((status, why)) => {
+            (status, page(&context, Said { part: "sessions", error: why, ..Said::default() })).into_response()
+        }
+    }
+}
+
+/// Without a request id: each of these carries fresh randomness or is harmless twice.
+async fn change(context: &Context, command: Command) -> Result<(), (StatusCode, String)> {
+    match context.propose_as(None, None, command).await {
+        Ok(applied) => match applied.result {
+            Ok(_) => Ok(()),
+            Err(model::Reject::Invalid { message, .. }) => {
+                Err((StatusCode::UNPROCESSABLE_ENTITY, crate::view::words::sentence(&message)))
+            }
+            Err(reject) => Err((StatusCode::CONFLICT, reject.to_string())),
+        },
+        Err(error) => Err((status_of(&error), t::unavailable(&error))),
+    }
+}
+
+/// Only people have passwords and sessions.
+fn who(context: &Context) -> Option<String> {
+    context.visit.session.as_ref().map(|session| session.name.clone())
+}
+
+fn not_a_person(context: &Context) -> Response {
+    context.problem(StatusCode::FORBIDDEN, t::NOT_ALLOWED, t::NOT_ALLOWED_TEXT)
+}

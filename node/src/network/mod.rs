@@ -36,6 +36,8 @@ use subnet::Subnet;
 pub const BRIDGE: &str = "meseta0";
 /// Wait after rules that could not be applied.
 const RETRY: Duration = Duration::from_secs(1);
+/// Of what is shown to people.
+const FAULT_CHARS_MAX: usize = 200;
 /// What the kernel needs for all this; where it has them built in, or loads them by itself, nothing happens.
 const MODULES: [&str; 8] =
     ["bridge", "veth", "nf_tables", "nft_chain_nat", "nft_nat", "nft_masq", "nft_fib_inet", "nft_ct"];
@@ -76,6 +78,14 @@ struct Table {
     addresses: Addresses,
 }
 
+/// What the packet filter says.
+#[derive(Debug, Default)]
+struct Applied {
+    rules: Option<Rules>,
+    /// Why newer rules are not in force; empty if there are none.
+    fault: String,
+}
+
 #[derive(Debug, Clone)]
 pub struct Network(Arc<Inner>);
 
@@ -85,8 +95,7 @@ struct Inner {
     wanted: Option<Subnet>,
     handle: Handle,
     table: watch::Sender<Table>,
-    /// The rules in force.
-    applied: watch::Sender<Option<Rules>>,
+    applied: watch::Sender<Applied>,
     /// Held while the bridge is made.
     making: Mutex<()>,
 }
@@ -103,7 +112,7 @@ impl Network {
             wanted,
             handle,
             table: watch::Sender::new(table),
-            applied: watch::Sender::new(None),
+            applied: watch::Sender::new(Applied::default()),
             making: Mutex::new(()),
         })))
     }
@@ -145,11 +154,16 @@ impl Network {
     /// True once the host ports of `task` lead to it; always true for tasks on the node's own network.
     pub fn is_open(&self, task: &TaskId) -> bool {
         let applied = self.0.applied.borrow();
-        let is_in = |address| applied.as_ref().is_some_and(|rules| rules.senders.contains(&address));
+        let is_in = |address| applied.rules.as_ref().is_some_and(|rules| rules.senders.contains(&address));
         self.address_of(task).is_none_or(is_in)
     }
 
-    /// Wakes when rules came into force.
+    /// Why host ports do not lead where they should; empty if they do.
+    pub fn fault(&self) -> String {
+        self.0.applied.borrow().fault.clone()
+    }
+
+    /// Wakes when rules came into force, or could not.
     pub fn openings(&self) -> watch::Receiver<impl Sized + use<>> {
         self.0.applied.subscribe()
     }
@@ -170,14 +184,16 @@ impl Network {
             let mut failed = false;
             if let Some(subnet) = table.subnet {
                 let rules = Rules::of(&state, self.0.node, &table.addresses, subnet);
-                if self.0.applied.borrow().as_ref() != Some(&rules)
-                    && let Err(error) = self.apply(rules, reason).await
-                {
-                    tracing::warn!(
-                        error = crate::network::chain(&error),
-                        "the host ports of tasks were not set"
-                    );
-                    failed = true;
+                let fault = match self.apply(rules, reason).await {
+                    Ok(()) => String::new(),
+                    Err(error) => chain(&error).chars().take(FAULT_CHARS_MAX).collect(),
+                };
+                failed = !fault.is_empty();
+                self.0.applied.send_if_modified(|applied| {
+                    std::mem::replace(&mut applied.fault, fault.clone()) != fault
+                });
+                if failed {
+                    tracing::warn!(fault, "the host ports of tasks were not set");
                 }
             }
             // Cancel safety: all are mere wake-ups.
@@ -196,7 +212,11 @@ impl Network {
         }
     }
 
+    /// Does nothing if they are in force.
     async fn apply(&self, rules: Rules, reason: &'static str) -> Result<(), NetworkError> {
+        if self.0.applied.borrow().rules.as_ref() == Some(&rules) {
+            return Ok(());
+        }
         nat::apply(&rules).await?;
         tracing::info!(
             reason,
@@ -204,7 +224,7 @@ impl Network {
             ports = rules.mappings.len(),
             "host ports of tasks"
         );
-        let moved = rules.moved_udp(self.0.applied.borrow().as_ref());
+        let moved = rules.moved_udp(self.0.applied.borrow().rules.as_ref());
         if !moved.is_empty() {
             let forgotten = tokio::task::spawn_blocking(move || conntrack::forget_udp(&moved)).await;
             if let Ok(Err(error)) = forgotten {
@@ -212,7 +232,7 @@ impl Network {
             }
         }
         let links: BTreeSet<String> = rules.senders.iter().copied().map(link_of).collect();
-        self.0.applied.send_replace(Some(rules));
+        self.0.applied.send_modify(|applied| applied.rules = Some(rules));
         bridge::remove_links_but(&self.0.handle, |name| links.contains(name)).await
     }
 

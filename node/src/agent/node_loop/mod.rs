@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use cluster::Cluster;
 use model::desired::{self, Observed, Phase, Step};
-use model::task::{Task, TaskState, TaskUpdate};
+use model::task::{Task, TaskChange, TaskState, TaskUpdate};
 use model::{NodeId, State, TaskId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -132,7 +132,9 @@ impl NodeLoop {
                 Step::Stop { task, grace_ms } => self.parts.init.send(ToInit::Stop { task, grace_ms }).await,
                 Step::Forget { task } => self.parts.init.acknowledge(task).await,
                 // Who hears that it runs finds its ports open.
-                Step::ReportRunning { task } if !self.parts.network.is_open(&task) => {}
+                Step::ReportRunning { task } if !self.parts.network.is_open(&task) => {
+                    updates.extend(self.closed(state, task));
+                }
                 report => updates.extend(report::update(report, world, |task| self.addresses(state, task))),
             }
         }
@@ -141,6 +143,13 @@ impl NodeLoop {
         if !updates.is_empty() && self.reports.is_empty() {
             self.reports.spawn(report::write(self.parts.cluster.clone(), self.parts.node, updates));
         }
+    }
+
+    /// What is said of a task that runs and cannot be reached: why, if it is not only a matter of a moment.
+    fn closed(&self, state: &State, task: TaskId) -> Option<TaskUpdate> {
+        let message = Some(self.parts.network.fault()).filter(|fault| !fault.is_empty())?;
+        let is_news = state.task(&task).is_some_and(|(_, known)| known.message != message);
+        is_news.then_some(TaskUpdate { task, change: TaskChange::Starting, message })
     }
 
     /// A task's own address, or those of the node it shares.

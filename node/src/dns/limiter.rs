@@ -42,7 +42,7 @@ impl Limiter {
         let old = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or_default();
         match count(old) {
             few if few < ANSWERS_PER_SECOND_MAX => Verdict::Answer,
-            many if many % 2 == 0 => Verdict::ComeByTcp,
+            many if many.is_multiple_of(2) => Verdict::ComeByTcp,
             _ => Verdict::Silent,
         }
     }

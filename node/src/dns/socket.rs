@@ -276,7 +276,7 @@ mod tests {
                 assert!(peer.ip().is_loopback() && peer.can_be_answered(), "{}", peer.ip());
                 out.clear();
                 out.extend_from_slice(bytes);
-                if at % 2 == 0 {
+                if at.is_multiple_of(2) {
                     batch.reply(at);
                 } else {
                     server.send_one(&batch.peers[at], &batch.bytes[at][..batch.lengths[at]]);

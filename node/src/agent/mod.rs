@@ -144,14 +144,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let loops = tokio_util::task::TaskTracker::new();
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
-    loops.spawn(node_loop::run(
-        cluster.clone(),
-        init.clone(),
-        images.clone(),
+    let parts = node_loop::Parts {
+        cluster: cluster.clone(),
+        init: init.clone(),
         node,
-        args.paths.clone(),
-        shutdown.clone(),
-    ));
+        paths: args.paths.clone(),
+        images: images.clone(),
+    };
+    loops.spawn(node_loop::run(parts, shutdown.clone()));
     let keep_images = Duration::from_secs(args.images_keep);
     loops.spawn(sweep::run(
         cluster.clone(),

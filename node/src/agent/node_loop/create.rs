@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use model::{NodeId, State, TaskId, app};
 
+use super::Parts;
 use crate::config::Paths;
-use crate::images::{Images, Wanted};
+use crate::images::Wanted;
 use crate::oci::bundle::{self, Launch};
 
 /// What came of an attempt to make a task ready.
@@ -19,12 +20,12 @@ pub enum Made {
 }
 
 /// Writes the bundle of `task`, once its image is here.
-pub async fn bundle(paths: &Paths, images: &Images, state: &Arc<State>, node: NodeId, task: &TaskId) -> Made {
-    let Some(mut launch) = launch(state, node, task) else {
+pub async fn bundle(parts: &Parts, state: &Arc<State>, task: &TaskId) -> Made {
+    let Some(mut launch) = launch(state, parts.node, task) else {
         return Made::Failed("it is no longer planned".to_owned());
     };
     if let Some(image) = launch.app.container.as_ref().and_then(|c| c.image.as_ref()) {
-        match images.want(task, image) {
+        match parts.images.want(task, image) {
             Wanted::Ready(ready) => {
                 launch.layers = ready.folders.clone();
                 launch.image = Some(ready.config().clone());
@@ -33,7 +34,7 @@ pub async fn bundle(paths: &Paths, images: &Images, state: &Arc<State>, node: No
             Wanted::Failed(message) => return Made::Failed(message),
         }
     }
-    match write(paths, launch).await {
+    match write(&parts.paths, launch).await {
         Ok(bundle) => Made::Bundle(bundle),
         Err(message) => Made::Failed(message),
     }

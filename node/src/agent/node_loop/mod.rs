@@ -29,31 +29,30 @@ const CREATES_PER_CPU: usize = 2;
 
 const READ_RETRY: Duration = Duration::from_millis(250);
 
-pub async fn run(
-    cluster: Cluster,
-    init: InitLink,
-    images: Images,
-    node: NodeId,
-    paths: Paths,
-    shutdown: CancellationToken,
-) {
+/// What the loop works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub cluster: Cluster,
+    pub init: InitLink,
+    pub node: NodeId,
+    pub paths: Paths,
+    pub images: Images,
+}
+
+pub async fn run(parts: Parts, shutdown: CancellationToken) {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut states = cluster.watch();
-    let mut worlds = init.world();
-    let mut pulled = images.changed();
+    let mut states = parts.cluster.watch();
+    let mut worlds = parts.init.world();
+    let mut pulled = parts.images.changed();
     let mut node = NodeLoop {
-        cluster,
-        init,
-        images,
-        node,
-        paths,
+        parts,
         creating: BTreeSet::new(),
         creates_max: CREATES_PER_CPU * processors,
         reports: JoinSet::new(),
     };
     // A state still being replayed does not know the tasks that live here: they would look like strangers.
     tokio::select! {
-        () = caught_up(&node.cluster) => {}
+        () = caught_up(&node.parts.cluster) => {}
         () = shutdown.cancelled() => return,
     }
     let mut reason = "start";
@@ -89,11 +88,7 @@ async fn caught_up(cluster: &Cluster) {
 }
 
 struct NodeLoop {
-    cluster: Cluster,
-    init: InitLink,
-    images: Images,
-    node: NodeId,
-    paths: Paths,
+    parts: Parts,
     /// Ordered from init and not answered yet.
     creating: BTreeSet<TaskId>,
     creates_max: usize,
@@ -113,25 +108,25 @@ impl NodeLoop {
             return;
         }
         // Tasks of an earlier boot are gone: nothing is concluded before the state knows of this boot.
-        if state.nodes.get(&self.node).is_none_or(|me| me.boot_id != world.boot_id) {
+        if state.nodes.get(&self.parts.node).is_none_or(|me| me.boot_id != world.boot_id) {
             return;
         }
         self.creating.retain(|task| !is_answered(world, task));
         // What runs has its layers named in its bundle; until the state says so they are held here.
         let is_launching = |task: &Task| task.is_wanted() && task.state < TaskState::Running;
-        self.images.retain(|id| state.task(id).is_some_and(|(_, task)| is_launching(task)));
+        self.parts.images.retain(|id| state.task(id).is_some_and(|(_, task)| is_launching(task)));
         let mut updates = Vec::new();
-        for step in desired::diff(state, self.node, &self.observed(world)) {
+        for step in desired::diff(state, self.parts.node, &self.observed(world)) {
             tracing::debug!(?step, reason, "step");
             match step {
                 Step::Create { task } => updates.extend(self.create(state, task).await),
-                Step::Stop { task, grace_ms } => self.init.send(ToInit::Stop { task, grace_ms }).await,
-                Step::Forget { task } => self.init.acknowledge(task).await,
-                report => updates.extend(report::update(report, state, world, self.node)),
+                Step::Stop { task, grace_ms } => self.parts.init.send(ToInit::Stop { task, grace_ms }).await,
+                Step::Forget { task } => self.parts.init.acknowledge(task).await,
+                report => updates.extend(report::update(report, state, world, self.parts.node)),
             }
         }
         if !updates.is_empty() && self.reports.is_empty() {
-            self.reports.spawn(report::write(self.cluster.clone(), self.node, updates));
+            self.reports.spawn(report::write(self.parts.cluster.clone(), self.parts.node, updates));
         }
     }
 
@@ -149,17 +144,17 @@ impl NodeLoop {
         if self.creating.len() >= self.creates_max {
             return None;
         }
-        match create::bundle(&self.paths, &self.images, state, self.node, &task).await {
+        match create::bundle(&self.parts, state, &task).await {
             Made::Bundle(bundle) => {
                 tracing::info!(%task, "create");
                 self.creating.insert(task.clone());
-                self.init.send(ToInit::Create { task, bundle }).await;
+                self.parts.init.send(ToInit::Create { task, bundle }).await;
                 None
             }
             Made::Waits(message) => report::starting(task, message, state),
             Made::Failed(message) => {
                 tracing::warn!(%task, message, "not created");
-                self.init.failed_to_create(task, message);
+                self.parts.init.failed_to_create(task, message);
                 None
             }
         }

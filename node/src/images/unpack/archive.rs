@@ -279,11 +279,11 @@ fn number(field: &[u8]) -> Result<u64, UnpackError> {
     let damaged = || UnpackError::Damaged("a number in a header cannot be read");
     if let [first @ 0x80..=0xff, rest @ ..] = field {
         // The second bit would make it negative.
-        let bytes = [&[first & 0x7f], rest].concat();
+        let bytes = [&[first & 0x7f][..], rest].concat();
         let (high, low) = bytes.split_at(bytes.len() - bytes.len().min(8));
         let is_small = first & 0x40 == 0 && high.iter().all(|byte| *byte == 0);
         return match is_small {
-            true => Ok(low.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))),
+            true => Ok(low.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))),
             false => Err(damaged()),
         };
     }

@@ -143,7 +143,7 @@
     }
     const keys = prefix + event.key;
     prefix = event.key === "g" ? "g" : "";
-    const go = { c: "/new", ga: "/apps", gn: "/node" }[keys];
+    const go = { c: "/new", ga: "/apps", gn: "/node", gb: "/balancer" }[keys];
     if (go && byId("help")) location.href = go;
     else if (keys === "/" && byId("q")) byId("q").focus();
     else if (keys === "/" && byId("help")) location.href = "/apps#q";

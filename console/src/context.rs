@@ -42,6 +42,7 @@ impl FromRequestParts<Console> for Context {
 pub enum Tab {
     Apps,
     Node,
+    Balancer,
     /// Pages before the login and errors.
     None,
 }

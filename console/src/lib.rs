@@ -6,6 +6,7 @@
 
 mod assets;
 mod backend;
+mod balancer;
 mod context;
 mod definition;
 mod guard;
@@ -18,6 +19,7 @@ mod strings;
 mod view;
 
 pub use backend::*;
+pub use balancer::*;
 pub use guard::ViaTls;
 use local::local_path;
 pub use router::router;

@@ -25,6 +25,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/tasks/{id}/log/{stream}", get(pages::output::page))
         .route("/tasks/{id}/files/{stream}", get(pages::output::download))
         .route("/node", get(pages::node::show).post(pages::node::act))
+        .route("/balancer", get(pages::balancer::show))
         .route("/claim", get(pages::claim::form).post(pages::claim::submit))
         .route("/login", get(pages::login::form).post(pages::login::submit))
         .route("/logout", post(pages::login::logout))

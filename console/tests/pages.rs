@@ -47,7 +47,7 @@ async fn task_of(browser: &mut Browser, app: &str) -> String {
 async fn an_unclaimed_cluster_has_one_page() {
     let fake = Arc::new(Fake::unclaimed(NOW));
     let mut browser = Browser::new(fake.clone());
-    for path in ["/", "/apps", "/apps/hello2", "/new", "/node", "/login", "/live", "/nowhere"] {
+    for path in ["/", "/apps", "/apps/hello2", "/new", "/node", "/balancer", "/login", "/live", "/nowhere"] {
         let page = browser.get(path).await;
         assert_eq!((page.status, page.location.as_str()), (StatusCode::SEE_OTHER, "/claim"), "{path}");
     }
@@ -134,7 +134,7 @@ async fn every_answer_carries_the_headers_that_keep_it_harmless() {
     let mut browser = logged_in(&furnished()).await;
     let task = task_of(&mut browser, "/apps/shop/web").await;
     let file = format!("{task}/files/stderr");
-    for path in ["/", "/new", "/node", "/nowhere", &task, &file] {
+    for path in ["/", "/new", "/node", "/balancer", "/nowhere", &task, &file] {
         let page = browser.get(path).await;
         assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
         assert_eq!(page.header("x-content-type-options"), "nosniff", "{path}");
@@ -371,4 +371,25 @@ async fn the_first_page_is_small() {
         requests += 1;
     }
     assert!(requests <= 3 && bytes <= 35 * 1024, "{requests} requests, {bytes} bytes");
+}
+
+#[tokio::test]
+async fn the_balancer_is_shown_with_what_it_does_and_what_it_cannot() {
+    let fake = furnished();
+    fake.change(|state| drop(fake::put(state, r#"{"id":"/shop/broken","cmd":"true"}"#)));
+    let mut browser = logged_in(&fake).await;
+    let page = browser.get("/balancer").await;
+    for says in [
+        "href=\"/balancer\" aria-current=\"page\"",
+        "HAProxy 3.0.11",
+        "2 servers were changed without a reload. Because: the state changed",
+        "shop_web_10000",
+        "192.168.7.22:31002",
+        "mark deploying\">DRAIN",
+        "frontend http",
+        "<code>&#60;udp&#62;</code>; expected one of http, tcp",
+    ] {
+        page.has(says);
+    }
+    browser.get("/apps/shop/broken").await.has("<code>&#60;udp&#62;</code>; expected one of http, tcp");
 }

@@ -8,6 +8,7 @@ mod init;
 mod log;
 mod net;
 mod oci;
+mod proxy;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Role {
     Net(net::Args),
     /// Moves the output of all tasks into their sandboxes
     Log(log::Args),
+    /// Becomes HAProxy once there is something to balance
+    Balancer(proxy::role::Args),
     /// One-shot: creates, enters or removes one container; called by init
     Oci(oci::Args),
     /// Talks to a cluster from the command line
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Role::Agent(args) => agent::run(args),
         Role::Net(args) => net::run(args),
         Role::Log(args) => log::run(args),
+        Role::Balancer(args) => proxy::role::run(args),
         Role::Oci(args) => oci::run(args),
         Role::Ctl(args) => ctl::run(args),
     };

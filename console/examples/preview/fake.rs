@@ -16,6 +16,9 @@ use model::task::{EndState, Ended, Exit, Task, TaskState};
 use model::{AppId, Applied, ClusterId, DeploymentId, NodeId, Origin, State, TaskId, Timestamp, command};
 use tokio::sync::watch;
 
+#[path = "balancer.rs"]
+mod balancer;
+
 pub const CODE: &str = "K7QM-2XVD";
 pub const PASSWORD: &str = "correct horse";
 const NODE: NodeId = NodeId(0x1d4f_90a2_77c3_e5b1);
@@ -352,6 +355,15 @@ impl Backend for Fake {
             Some((LogChunk { offset, first_offset: 0, data }, next))
         });
         Ok(stream::once(async move { first }).chain(ticks).boxed())
+    }
+
+    async fn balancer(&self) -> BalancerStatus {
+        balancer::status(self.now)
+    }
+
+    fn balancer_faults(&self, app: &AppId) -> Vec<String> {
+        let told = balancer::status(self.now).faults;
+        told.into_iter().find(|(id, _)| id == app).map_or_else(Vec::new, |(_, told)| told)
     }
 
     async fn power(&self, power: Power) -> Result<(), String> {

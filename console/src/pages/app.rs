@@ -18,6 +18,7 @@ use crate::definition;
 use crate::strings as t;
 use crate::view::app::{self, AppView};
 use crate::view::apps::href;
+use crate::view::words;
 
 #[derive(Deserialize)]
 pub struct Asked {
@@ -32,6 +33,8 @@ struct AppPage {
     app: AppView,
     json: String,
     api: String,
+    /// What labels and ports do not get from the balancer.
+    balancer_faults: Vec<String>,
     once: String,
     instances_max: u32,
 }
@@ -51,6 +54,7 @@ pub async fn show(context: Context, Path(path): Path<String>, Query(asked): Quer
         frame: Frame { live: Some(live), ..context.frame(id.as_str(), Tab::Apps) },
         json: definition::emit(&app.spec),
         api: format!("curl -u admin {}/v2/apps{id}", context.visit.base_url()),
+        balancer_faults: context.backend.balancer_faults(id),
         app: app::view(&context.state, &app, context.now),
         once: nonce(),
         instances_max: limits::INSTANCES_PER_APP_MAX,

@@ -19,6 +19,7 @@ use super::logs::Logs;
 use super::machine::{self, Machine};
 use crate::api::auth::password;
 use crate::init::protocol::ToInit;
+use crate::proxy;
 
 /// Name of the account that a claim makes.
 const ADMINISTRATOR: &str = "admin";
@@ -30,6 +31,7 @@ pub struct NodeBackend {
     claim: Arc<Claim>,
     logins: Logins,
     logs: Logs,
+    balancer: proxy::Handle,
 }
 
 impl NodeBackend {
@@ -39,8 +41,9 @@ impl NodeBackend {
         machine: Arc<Machine>,
         claim: Arc<Claim>,
         logs: Logs,
+        balancer: proxy::Handle,
     ) -> Self {
-        Self { cluster, init, machine, claim, logins: Logins::default(), logs }
+        Self { cluster, init, machine, claim, logins: Logins::default(), logs, balancer }
     }
 
     async fn submit(&self, proposal: Proposal) -> Result<Applied, Unavailable> {
@@ -180,6 +183,14 @@ impl Backend for NodeBackend {
         offset: u64,
     ) -> Result<BoxStream<'static, LogChunk>, SandboxError> {
         self.logs.follow(task, stream, offset).await
+    }
+
+    async fn balancer(&self) -> console::BalancerStatus {
+        self.balancer.status().await
+    }
+
+    fn balancer_faults(&self, app: &model::AppId) -> Vec<String> {
+        self.balancer.faults(app)
     }
 
     async fn power(&self, power: Power) -> Result<(), String> {

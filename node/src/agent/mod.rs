@@ -30,6 +30,8 @@ use crate::Exit;
 use crate::api;
 use crate::api::listen::{Listeners, Ports};
 use crate::config::Paths;
+use crate::proxy;
+pub use node_loop::caught_up;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -62,6 +64,8 @@ pub struct Args {
     /// Where the console is found from outside, if a forwarder stands before this node
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    #[command(flatten)]
+    balancer: proxy::Flags,
 }
 
 fn attribute(text: &str) -> Result<(String, String), String> {
@@ -121,18 +125,30 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let claim = Arc::new(claim::Claim::new(identity.claim_code));
     let logs = logs::Logs::new(args.paths.clone(), cluster.watch(), init.world())
         .context("watching the output of tasks")?;
+    let loops = tokio_util::task::TaskTracker::new();
+    let place = proxy::Place {
+        paths: &args.paths,
+        flags: &args.balancer,
+        node,
+        host_ports: machine::HOST_PORTS,
+        console: [args.http.port(), args.https.port()],
+        public_url: args.public_url.clone(),
+    };
+    let balancer = proxy::start(&cluster, place, &loops, &shutdown);
     let backend = Arc::new(backend::NodeBackend::new(
         cluster.clone(),
         init.clone(),
         machine.clone(),
         claim.clone(),
         logs,
+        balancer.clone(),
     ));
 
-    let loops = tokio_util::task::TaskTracker::new();
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
-    loops.spawn(node_loop::run(cluster.clone(), init.clone(), node, args.paths.clone(), shutdown.clone()));
+    let serving = balancer.serving();
+    let paths = args.paths.clone();
+    loops.spawn(node_loop::run(cluster.clone(), init.clone(), node, paths, serving, shutdown.clone()));
     loops.spawn(sweep::run(cluster.clone(), init.clone(), args.paths.clone(), shutdown.clone()));
     loops.spawn(screen::run(cluster.clone(), init.clone(), machine.clone(), claim, shutdown.clone()));
     loops.close();

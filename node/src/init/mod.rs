@@ -87,12 +87,14 @@ fn supervise(
     nix::sys::prctl::set_child_subreaper(true)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&args.paths.run)?;
     let _lock = lock(&args.paths)?;
-    let roles = match (args.roles.as_slice(), args.appliance) {
-        ([], true) => &[RoleName::Log, RoleName::Net, RoleName::Agent],
-        ([], false) => [RoleName::Log, RoleName::Agent].as_slice(),
-        (named, _) => named,
+    let mut roles = match (args.roles.as_slice(), args.appliance) {
+        ([], true) => vec![RoleName::Log, RoleName::Net, RoleName::Agent, RoleName::Balancer],
+        ([], false) => vec![RoleName::Log, RoleName::Agent, RoleName::Balancer],
+        (named, _) => named.to_vec(),
     };
-    let mut shell = Shell::new(args.paths, roles, args.agent_arguments, signals)?;
+    // Without the program the role would only end again and again.
+    roles.retain(|role| *role != RoleName::Balancer || crate::proxy::role::is_possible(&args.paths));
+    let mut shell = Shell::new(args.paths, &roles, args.agent_arguments, signals)?;
     shell.board = board;
     shell.screen = screen;
     if let Some(extra) = extra {

@@ -362,7 +362,7 @@ impl Shell {
                 arguments.extend(self.agent_arguments.iter().cloned());
                 Ok(None)
             }
-            RoleName::Net => Ok(None),
+            RoleName::Net | RoleName::Balancer => Ok(None),
         };
         let started = started.and_then(|theirs| child::spawn_role(role.as_str(), &arguments, theirs));
         match started {

@@ -14,19 +14,29 @@ use std::time::Duration;
 use cluster::Cluster;
 use model::desired::{self, Observed, Phase, Step};
 use model::{NodeId, State, TaskId};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::init_link::{InitLink, World};
 use crate::config::Paths;
 use crate::init::protocol::ToInit;
+use crate::proxy::Serving;
 
 /// Containers being created at once per processor: more only make each wait longer.
 const CREATES_PER_CPU: usize = 2;
 
 const READ_RETRY: Duration = Duration::from_millis(250);
 
-pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, shutdown: CancellationToken) {
+/// `serving`: tasks that the balancer still has requests for; none of them is stopped.
+pub async fn run(
+    cluster: Cluster,
+    init: InitLink,
+    node: NodeId,
+    paths: Paths,
+    mut serving: watch::Receiver<Serving>,
+    shutdown: CancellationToken,
+) {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut states = cluster.watch();
     let mut worlds = init.world();
@@ -38,6 +48,7 @@ pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, s
         creating: BTreeSet::new(),
         creates_max: CREATES_PER_CPU * processors,
         reports: JoinSet::new(),
+        serving: Serving::default(),
     };
     // A state still being replayed does not know the tasks that live here: they would look like strangers.
     tokio::select! {
@@ -47,6 +58,7 @@ pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, s
     let mut reason = "start";
     loop {
         let (state, world) = (states.borrow_and_update().clone(), worlds.borrow_and_update().clone());
+        node.serving = serving.borrow_and_update().clone();
         node.round(&state, &world, reason).await;
         // Cancel safety: all are mere wake-ups; a report goes on in its own task.
         reason = tokio::select! {
@@ -58,6 +70,7 @@ pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, s
                 Ok(()) => "init told something",
                 Err(_) => return,
             },
+            Ok(()) = serving.changed() => "the balancer's tasks changed",
             Some(_) = node.reports.join_next() => "report written",
             () = shutdown.cancelled() => return,
         };
@@ -65,7 +78,7 @@ pub async fn run(cluster: Cluster, init: InitLink, node: NodeId, paths: Paths, s
 }
 
 /// Returns once this node has applied all that was acknowledged before the agent started.
-async fn caught_up(cluster: &Cluster) {
+pub async fn caught_up(cluster: &Cluster) {
     let mut leadership = cluster.leadership();
     while let Err(error) = cluster.read().await {
         tracing::debug!(%error, "the state is not fresh yet");
@@ -84,6 +97,7 @@ struct NodeLoop {
     creates_max: usize,
     /// At most one: what happens meanwhile goes into the next.
     reports: JoinSet<()>,
+    serving: Serving,
 }
 
 impl NodeLoop {
@@ -107,6 +121,8 @@ impl NodeLoop {
             tracing::debug!(?step, reason, "step");
             match step {
                 Step::Create { task } => self.create(state, task).await,
+                // The balancer, woken by the same state, lets go of it within a bounded time.
+                Step::Stop { task, .. } if self.serving.contains(&task) => {}
                 Step::Stop { task, grace_ms } => self.init.send(ToInit::Stop { task, grace_ms }).await,
                 Step::Forget { task } => self.init.acknowledge(task).await,
                 report => updates.extend(report::update(report, state, world, self.node)),

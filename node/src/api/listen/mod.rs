@@ -4,7 +4,7 @@
 //! with its holder, and not of a task in the background.
 
 mod connection;
-mod holder;
+pub mod holder;
 mod redirect;
 mod tls;
 
@@ -88,8 +88,15 @@ impl Listeners {
     }
 }
 
+/// Serves one further port without TLS until `shutdown`.
+pub async fn serve_plain(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let tasks = TaskTracker::new();
+    connection::accept(listener, connection::Context { router, tls: None, slots, tasks, shutdown }).await;
+}
+
 /// Binds `[::]` for both families where the kernel has IPv6, else the same port on IPv4 alone.
-async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     let bound = match TcpListener::bind(address).await {
         Err(error) if address.ip().is_unspecified() && has_no_ipv6(&error) => {
             TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()))).await

@@ -10,6 +10,7 @@ pub enum RoleName {
     Log,
     Net,
     Agent,
+    Balancer,
 }
 
 impl RoleName {
@@ -18,6 +19,7 @@ impl RoleName {
             Self::Log => "log",
             Self::Net => "net",
             Self::Agent => "agent",
+            Self::Balancer => "balancer",
         }
     }
 }

@@ -12,10 +12,11 @@ use futures::stream::BoxStream;
 use model::auth::Actor;
 use model::ids::RequestId;
 use model::node::Resources;
-use model::{Applied, Command, DeploymentId, NodeId, Origin, State, TaskId, Timestamp};
+use model::{AppId, Applied, Command, DeploymentId, NodeId, Origin, State, TaskId, Timestamp};
 use tokio::sync::watch;
 
 use crate::DnsStatus;
+use crate::balancer::BalancerStatus;
 use crate::inspect::{Inspector, NoInspector};
 use crate::sandbox::{NoSandboxes, Sandboxes};
 
@@ -231,6 +232,14 @@ pub trait Backend: Send + Sync + 'static {
         stream: LogStream,
         offset: u64,
     ) -> Result<BoxStream<'static, LogChunk>, SandboxError>;
+    /// The answering node's balancer, with figures of this moment.
+    async fn balancer(&self) -> BalancerStatus {
+        BalancerStatus::absent()
+    }
+    /// What labels and ports of an app do not get from it, in sentences.
+    fn balancer_faults(&self, _app: &AppId) -> Vec<String> {
+        Vec::new()
+    }
     /// Asks init; returns once it accepted.
     async fn power(&self, power: Power) -> Result<(), String>;
     /// The files and output of this node's tasks.

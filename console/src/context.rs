@@ -46,6 +46,7 @@ pub enum Tab {
     Events,
     Settings,
     Search,
+    Balancer,
     /// Pages before the login and errors.
     None,
 }

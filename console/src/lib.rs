@@ -7,6 +7,7 @@
 mod assets;
 pub mod attachment;
 mod backend;
+mod balancer;
 mod compose;
 mod context;
 mod definition;
@@ -25,6 +26,7 @@ mod strings;
 mod view;
 
 pub use backend::*;
+pub use balancer::*;
 pub use dns::DnsStatus;
 pub use guard::ViaTls;
 pub use host::{ClockStatus, HostStatus};

@@ -46,6 +46,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/node/kernel.txt", get(pages::machine::kernel_file))
         .route("/node/services/{role}", get(pages::machine::service))
         .route("/node/services/{role}/log.txt", get(pages::machine::service_file))
+        .route("/balancer", get(pages::balancer::show))
         .route("/claim", get(pages::claim::form).post(pages::claim::submit))
         .route("/login", get(pages::login::form).post(pages::login::submit))
         .route("/logout", post(pages::login::logout))

@@ -45,6 +45,7 @@ fn page(uri: &Uri, phases: &[BootPhase]) -> Response {
         node_name: String::new(),
         product_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: 0,
+        theme: "",
         here: uri.path_and_query().map_or_else(|| "/".into(), ToString::to_string),
         css: assets::css().url(),
         js: assets::js().url(),

@@ -2,10 +2,12 @@
 //!
 //! Sentences say what happened, why, and what to do next.
 
+mod balancer;
 mod inspect;
 mod manage;
 mod names;
 
+pub use balancer::*;
 pub use inspect::*;
 pub use manage::*;
 pub use names::*;
@@ -19,6 +21,7 @@ pub const NAV: &str = "Main";
 pub const NAV_APPS: &str = "Applications";
 pub const NAV_DNS: &str = "Names";
 pub const NAV_NODE: &str = "Node";
+pub const NAV_BALANCER: &str = "Balancer";
 pub const SKIP: &str = "Skip to content";
 pub const LOGOUT: &str = "Log out";
 pub const STALE: &str = "The connection to this node is lost. What you see is as of";
@@ -30,6 +33,7 @@ pub const HELP_KEYS: &[(&str, &str)] = &[
     ("g a", "Go to the applications"),
     ("g d", "Go to the names"),
     ("g n", "Go to the node"),
+    ("g b", "Go to the balancer"),
     ("g e", "Go to the events"),
     ("g s", "Go to the settings"),
     ("Ctrl Enter", "Send the form you are in"),

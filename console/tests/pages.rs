@@ -54,7 +54,9 @@ async fn task_of(browser: &mut Browser, app: &str) -> String {
 async fn an_unclaimed_cluster_has_one_page() {
     let fake = Arc::new(Fake::unclaimed(NOW));
     let mut browser = Browser::new(fake.clone());
-    for path in ["/", "/apps", "/apps/hello2", "/new", "/dns", "/node", "/login", "/live", "/nowhere"] {
+    for path in
+        ["/", "/apps", "/apps/hello2", "/new", "/dns", "/node", "/balancer", "/login", "/live", "/nowhere"]
+    {
         let page = browser.get(path).await;
         assert_eq!((page.status, page.location.as_str()), (StatusCode::SEE_OTHER, "/claim"), "{path}");
     }
@@ -152,6 +154,7 @@ async fn every_answer_carries_the_headers_that_keep_it_harmless() {
         "/help",
         "/apps/shop/web?confirm=destroy",
         "/dns",
+        "/balancer",
         "/node",
         "/nowhere",
         &task,
@@ -572,4 +575,25 @@ async fn how_far_an_image_has_come_is_shown_while_its_task_waits() {
     browser.get(&format!("/tasks/{starting}")).await.has(told);
     let other = browser.get(&format!("/tasks/{running}")).await;
     assert!(!other.body.contains(told), "{}", other.body);
+}
+
+#[tokio::test]
+async fn the_balancer_is_shown_with_what_it_does_and_what_it_cannot() {
+    let fake = furnished();
+    fake.change(|state| drop(fake::put(state, r#"{"id":"/shop/broken","cmd":"true"}"#)));
+    let mut browser = logged_in(&fake).await;
+    let page = browser.get("/balancer").await;
+    for says in [
+        "href=\"/balancer\" aria-current=\"page\"",
+        "HAProxy 3.0.11",
+        "2 servers were changed without a reload. Because: the state changed",
+        "shop_web_10000",
+        "192.168.7.22:31002",
+        "mark deploying\">DRAIN",
+        "frontend http",
+        "<code>&#60;udp&#62;</code>; expected one of http, tcp",
+    ] {
+        page.has(says);
+    }
+    browser.get("/apps/shop/broken").await.has("<code>&#60;udp&#62;</code>; expected one of http, tcp");
 }

@@ -21,6 +21,9 @@ pub struct Paths {
     /// Cgroup below which this node's tasks live, relative to the mount of each hierarchy
     #[arg(long, default_value = "meseta", value_name = "NAME")]
     pub cgroup: String,
+    /// HAProxy; where it is missing the node has no balancer
+    #[arg(long, default_value = "/usr/sbin/haproxy", value_name = "FILE")]
+    pub haproxy: PathBuf,
 }
 
 impl Paths {
@@ -82,6 +85,7 @@ impl Paths {
             ("--run", self.run.as_os_str()),
             ("--task-root", self.task_root.as_os_str()),
             ("--cgroup", self.cgroup.as_ref()),
+            ("--haproxy", self.haproxy.as_os_str()),
         ];
         pairs.iter().flat_map(|(flag, value)| [(*flag).into(), value.to_os_string()]).collect()
     }

@@ -12,6 +12,7 @@ mod log;
 mod net;
 mod network;
 mod oci;
+mod proxy;
 mod screen;
 mod slot;
 
@@ -39,6 +40,8 @@ enum Role {
     Log(log::Args),
     /// Shows the node on the machine's consoles and takes keys there (image only)
     Screen(screen::Args),
+    /// Becomes HAProxy once there is something to balance
+    Balancer(proxy::role::Args),
     /// One-shot: creates, enters or removes one container; called by init
     Oci(oci::Args),
     /// Talks to a cluster from the command line
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Role::Net(args) => net::run(args),
         Role::Log(args) => log::run(args),
         Role::Screen(args) => screen::run(args),
+        Role::Balancer(args) => proxy::role::run(args),
         Role::Oci(args) => oci::run(args),
         Role::Ctl(args) => ctl::run(args),
     };

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,6 +39,8 @@ pub struct Options {
     /// Where DNS is answered: an address, loopback if empty, and a port, a free one if absent.
     pub dns_host: &'static str,
     pub dns_port: Option<u16>,
+    /// HAProxy, if not the machine's own.
+    pub haproxy: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub struct Node {
     https_port: u16,
     dns_port: u16,
     dns_http_port: u16,
+    /// Where its balancer listens: an address of its own, so that it can have the real ports.
+    pub balancer: Ipv4Addr,
     options: Options,
     network: Option<Network>,
     init: Option<Child>,
@@ -74,8 +78,20 @@ impl Node {
         let dns_port = options.dns_port.unwrap_or_else(free_port);
         let dns_http_port = free_port();
         let http = Client::new(&address).with_password("admin", PASSWORD);
-        let mut node =
-            Self { dir, scope, address, https_port, dns_port, dns_http_port, options, network, init: None, http };
+        let balancer = fresh_loopback();
+        let mut node = Self {
+            dir,
+            scope,
+            address,
+            https_port,
+            dns_port,
+            dns_http_port,
+            balancer,
+            options,
+            network,
+            init: None,
+            http,
+        };
         node.prepare_state();
         node.launch();
         if !node.options.unclaimed {
@@ -118,11 +134,13 @@ impl Node {
             .arg(self.dir.path().join("run"))
             .arg("--task-root")
             .arg(task_root::path().expect("a root file system for tasks"))
+            .args(self.options.haproxy.iter().flat_map(|path| ["--haproxy".as_ref(), path.as_os_str()]))
             .args(["--cgroup", &self.scope.cgroup, "--"])
             .args(["--http", &self.address, "--https", &format!("{host}:{}", self.https_port)])
             .args(["--dns", &self.dns_listen().to_string()])
             .args(["--dns-http", &format!("127.0.0.1:{}", self.dns_http_port)])
             .args(self.dns_upstream())
+            .args(["--balancer-bind", &self.balancer.to_string()])
             .args(&self.options.agent_args)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
@@ -372,9 +390,21 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
 }
 
-fn fresh_cgroup() -> String {
+/// Counts the nodes of this test program.
+fn fresh_number() -> u32 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("meseta-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn fresh_cgroup() -> String {
+    format!("meseta-test-{}-{}", std::process::id(), fresh_number())
+}
+
+/// All of 127.0.0.0/8 is this machine.
+fn fresh_loopback() -> Ipv4Addr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let [.., count] = fresh_number().to_be_bytes();
+    Ipv4Addr::new(127, 64 + count % 128, high, low)
 }
 
 /// A port that was free a moment ago; the kernel hands out others before it comes round again.

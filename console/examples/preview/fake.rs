@@ -21,6 +21,9 @@ use model::{
 };
 use tokio::sync::watch;
 
+#[path = "balancer.rs"]
+mod balancer;
+
 pub const CODE: &str = "K7QM-2XVD";
 pub const PASSWORD: &str = "correct horse";
 const NODE: NodeId = NodeId(0x1d4f_90a2_77c3_e5b1);
@@ -397,6 +400,15 @@ impl Backend for Fake {
 
     fn inspector(&self) -> &dyn inspect::Inspector {
         &self.inside
+    }
+
+    async fn balancer(&self) -> BalancerStatus {
+        balancer::status(self.now)
+    }
+
+    fn balancer_faults(&self, app: &AppId) -> Vec<String> {
+        let told = balancer::status(self.now).faults;
+        told.into_iter().find(|(id, _)| id == app).map_or_else(Vec::new, |(_, told)| told)
     }
 
     async fn power(&self, power: Power) -> Result<(), String> {

@@ -20,6 +20,7 @@ use crate::strings as t;
 use crate::view::app::{self, AppView};
 use crate::view::apps::href;
 use crate::view::preview;
+use crate::view::words;
 
 #[derive(Deserialize)]
 pub struct Asked {
@@ -37,6 +38,8 @@ struct AppPage {
     app: AppView,
     json: String,
     api: String,
+    /// What labels and ports do not get from the balancer.
+    balancer_faults: Vec<String>,
     once: String,
     instances_max: u32,
 }
@@ -56,6 +59,7 @@ pub async fn show(context: Context, Path(path): Path<String>, Query(asked): Quer
         frame: Frame { live: Some(live), ..context.frame(id.as_str(), Tab::Apps) },
         json: definition::emit(&app.spec),
         api: format!("curl -u admin {}/v2/apps{id}", context.visit.base_url()),
+        balancer_faults: context.backend.balancer_faults(id),
         app: app::view(&context.state, &app, context.now).with(&context.backend.preparing().borrow()),
         once: nonce(),
         instances_max: limits::INSTANCES_PER_APP_MAX,

@@ -166,7 +166,7 @@ pub fn speed(mbit: u64) -> String {
     }
 }
 
-pub fn traffic(bytes: &str, packets: u64) -> String {
+pub fn link_traffic(bytes: &str, packets: u64) -> String {
     format!("{bytes}, {packets} packets")
 }
 

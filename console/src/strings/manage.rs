@@ -254,6 +254,8 @@ pub const EVENT_APP_DELETED: &str = "is gone.";
 pub const EVENT_DEPLOYMENT_STARTED: &str = "is being deployed.";
 pub const EVENT_DEPLOYMENT_SUCCEEDED: &str = "is as wanted.";
 pub const EVENT_DEPLOYMENT_CANCELLED: &str = "is no longer being deployed: the deployment was given up.";
+pub const EVENT_HEALTHY: &str = "is healthy";
+pub const EVENT_UNHEALTHY: &str = "is no longer healthy";
 pub const EVENT_TASK_RUNNING: &str = "runs";
 pub const EVENT_TASK_KILLING: &str = "is being stopped";
 pub const EVENT_TASK_FINISHED: &str = "finished";
@@ -267,6 +269,14 @@ pub fn events_kept() -> String {
 
 pub fn event_changed(client_ip: &str) -> String {
     if client_ip.is_empty() { "was changed.".to_owned() } else { format!("was changed from {client_ip}.") }
+}
+
+pub fn event_check_failed(cause: &str) -> String {
+    format!("failed a health check: {cause}")
+}
+
+pub fn event_ended_unhealthy(reason: &str) -> String {
+    format!("is ended for its health: {reason}")
 }
 
 pub fn event_on_node(what: &str, node: &str) -> String {

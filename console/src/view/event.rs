@@ -57,7 +57,10 @@ impl Kind {
     fn of(kind: &EventKind) -> Self {
         match kind {
             EventKind::ApiPost { .. } | EventKind::AppDeleted { .. } => Self::App,
-            EventKind::TaskStatus { .. } => Self::Task,
+            EventKind::TaskStatus { .. }
+            | EventKind::HealthChanged { .. }
+            | EventKind::HealthCheckFailed { .. }
+            | EventKind::UnhealthyTask { .. } => Self::Task,
             EventKind::DeploymentStarted { .. }
             | EventKind::DeploymentSucceeded { .. }
             | EventKind::DeploymentCancelled { .. } => Self::Deployment,
@@ -95,6 +98,9 @@ fn app_of(kind: &EventKind) -> Option<&AppId> {
         EventKind::ApiPost { app, .. } => Some(&app.id),
         EventKind::AppDeleted { app }
         | EventKind::TaskStatus { app, .. }
+        | EventKind::HealthChanged { app, .. }
+        | EventKind::HealthCheckFailed { app, .. }
+        | EventKind::UnhealthyTask { app, .. }
         | EventKind::DeploymentStarted { app, .. }
         | EventKind::DeploymentSucceeded { app, .. }
         | EventKind::DeploymentCancelled { app, .. } => Some(app),
@@ -135,6 +141,11 @@ fn app(state: &State, id: &AppId) -> Part {
 fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
     let node = |id: &model::NodeId| state.nodes.get(id).map_or_else(|| id.to_string(), |n| n.name.clone());
     let deployment = |id: &AppId, what: &str, class| (vec![app(state, id), plain(what)], class);
+    let instance = |task_id| {
+        let is_known = task::find(state, task_id).is_some();
+        let href = if is_known { format!("/tasks/{task_id}") } else { String::new() };
+        Part { text: task::short(task_id), href }
+    };
     match kind {
         EventKind::ClusterClaimed => (vec![plain(t::EVENT_CLAIMED)], ""),
         EventKind::NodeRegistered { node: id, rebooted } => {
@@ -151,12 +162,20 @@ fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
         EventKind::AppDeleted { app: id } => (vec![app(state, id), plain(t::EVENT_APP_DELETED)], ""),
         EventKind::TaskStatus { app: id, task: task_id, node: at, status, message, .. } => {
             let (word, class) = status_word(*status);
-            let is_known = task::find(state, task_id).is_some();
-            let href = if is_known { format!("/tasks/{task_id}") } else { String::new() };
-            let short = Part { text: task::short(task_id), href };
             let message = if message.is_empty() { String::new() } else { format!(": {message}") };
             let rest = t::event_on_node(word, &node(at)) + &message;
-            (vec![app(state, id), short, plain(rest)], class)
+            (vec![app(state, id), instance(task_id), plain(rest)], class)
+        }
+        EventKind::HealthChanged { app: id, task, alive, .. } => {
+            let (what, class) =
+                if *alive { (t::EVENT_HEALTHY, "running") } else { (t::EVENT_UNHEALTHY, "failed") };
+            (vec![app(state, id), instance(task), plain(what)], class)
+        }
+        EventKind::HealthCheckFailed { app: id, task, cause, .. } => {
+            (vec![app(state, id), instance(task), plain(t::event_check_failed(cause))], "failed")
+        }
+        EventKind::UnhealthyTask { app: id, task, reason, .. } => {
+            (vec![app(state, id), instance(task), plain(t::event_ended_unhealthy(reason))], "failed")
         }
         EventKind::DeploymentStarted { app: id, .. } => {
             deployment(id, t::EVENT_DEPLOYMENT_STARTED, "deploying")

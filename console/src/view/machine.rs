@@ -100,7 +100,7 @@ fn link(link: &Link) -> LinkRow {
         (true, false) => ("waiting", t::LINK_NO_CARRIER.to_owned()),
         (true, true) => ("running", link.speed_mbit.map_or(t::LINK_UP.to_owned(), t::speed)),
     };
-    let traffic = |c: &Counters| t::traffic(&words::bytes(c.bytes), c.packets);
+    let traffic = |c: &Counters| t::link_traffic(&words::bytes(c.bytes), c.packets);
     let sum = |pick: fn(&Counters) -> u64| pick(&link.received) + pick(&link.sent);
     let (errors, dropped) = (sum(|c| c.errors), sum(|c| c.dropped));
     LinkRow {

@@ -3,6 +3,7 @@
 pub mod ansi;
 pub mod app;
 pub mod apps;
+pub mod balancer;
 pub mod details;
 pub mod diff;
 pub mod dns;

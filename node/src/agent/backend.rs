@@ -24,6 +24,7 @@ use crate::api::auth::password;
 use crate::dns::Dns;
 use crate::images::Images;
 use crate::init::protocol::ToInit;
+use crate::proxy;
 
 /// Name of the account that a claim makes.
 const ADMINISTRATOR: &str = "admin";
@@ -39,6 +40,7 @@ pub struct NodeBackend {
     pub(super) inspector: NodeInspector,
     pub(super) images: Images,
     pub(super) dns: Dns,
+    pub(super) balancer: proxy::Handle,
 }
 
 impl NodeBackend {
@@ -204,6 +206,14 @@ impl Backend for NodeBackend {
         offset: u64,
     ) -> Result<BoxStream<'static, LogChunk>, SandboxError> {
         self.logs.follow(task, stream, offset).await
+    }
+
+    async fn balancer(&self) -> console::BalancerStatus {
+        self.balancer.status().await
+    }
+
+    fn balancer_faults(&self, app: &model::AppId) -> Vec<String> {
+        self.balancer.faults(app)
     }
 
     async fn power(&self, power: Power) -> Result<(), String> {

@@ -16,6 +16,9 @@ use super::Args;
 /// Memory kept for the node itself: program, kernel, page cache of the root.
 const NODE_RESERVE_MIB: u64 = 160;
 
+/// First and last host port that tasks are given.
+pub const HOST_PORTS: (u16, u16) = (31_000, 32_000);
+
 #[derive(Debug)]
 pub struct Machine {
     pub node: NodeId,
@@ -85,7 +88,7 @@ impl Machine {
             name: addresses[0].to_string(),
             addresses,
             resources: self.resources,
-            host_ports: (31_000, 32_000),
+            host_ports: HOST_PORTS,
             attributes: self.attributes.clone(),
             feature_level: FEATURE_LEVEL,
             product_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -39,6 +39,8 @@ use crate::dns::{self, Dns};
 use crate::images::{Images, Mirror, Mirrors};
 use crate::network::Network;
 use crate::network::subnet::Subnet;
+use crate::proxy;
+pub use node_loop::caught_up;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -84,6 +86,8 @@ pub struct Args {
     /// Where the console is found from outside, if a forwarder stands before this node
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    #[command(flatten)]
+    balancer: proxy::Flags,
 }
 
 fn attribute(text: &str) -> Result<(String, String), String> {
@@ -169,6 +173,15 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         Images::open(&args.paths.images(), mirrors, cluster.clone()).context("the folder of images")?;
     let logs = logs::Logs::new(args.paths.clone(), cluster.watch(), init.world())
         .context("watching the output of tasks")?;
+    let place = proxy::Place {
+        paths: &args.paths,
+        flags: &args.balancer,
+        node,
+        host_ports: machine::HOST_PORTS,
+        console: [args.http.port(), args.https.port()],
+        public_url: args.public_url.clone(),
+    };
+    let balancer = proxy::start(&cluster, place, &loops, &shutdown);
     let backend = Arc::new(backend::NodeBackend {
         cluster: cluster.clone(),
         init: init.clone(),
@@ -180,6 +193,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         inspector: inspect::NodeInspector::new(&args.paths),
         images: images.clone(),
         dns: dns.clone(),
+        balancer: balancer.clone(),
     });
 
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
@@ -191,6 +205,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         paths: args.paths.clone(),
         network: network.clone(),
         images: images.clone(),
+        serving: balancer.serving(),
     };
     loops.spawn(health::run(parts.clone(), shutdown.clone()));
     loops.spawn(node_loop::run(parts, shutdown.clone()));
@@ -206,7 +221,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let told = screen::Sources { cluster: cluster.clone(), init: init.clone(), dns: dns.listening() };
     loops.spawn(screen::run(told, machine.clone(), claim, shutdown.clone()));
     let names = api::mesos_dns::router(backend.clone());
-    loops.spawn(api::listen::serve_plain(args.dns.dns_http, names, shutdown.clone()));
+    loops.spawn(api::listen::serve_at(args.dns.dns_http, names, shutdown.clone()));
     loops.close();
 
     ready.send_replace(Some(api::router(backend.clone()).merge(console::router(backend))));

@@ -89,13 +89,17 @@ fn supervise(
     nix::sys::prctl::set_child_subreaper(true)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&args.paths.run)?;
     let _lock = lock(&args.paths)?;
-    let roles = match (args.roles.as_slice(), args.appliance) {
-        ([], true) => &[RoleName::Log, RoleName::Net, RoleName::Agent, RoleName::Screen],
-        ([], false) => [RoleName::Log, RoleName::Agent].as_slice(),
-        (named, _) => named,
+    let mut roles = match (args.roles.as_slice(), args.appliance) {
+        ([], true) => {
+            vec![RoleName::Log, RoleName::Net, RoleName::Agent, RoleName::Screen, RoleName::Balancer]
+        }
+        ([], false) => vec![RoleName::Log, RoleName::Agent, RoleName::Balancer],
+        (named, _) => named.to_vec(),
     };
+    // Without the program the role would only end again and again.
+    roles.retain(|role| *role != RoleName::Balancer || crate::proxy::role::is_possible(&args.paths));
     let role_logs = role_log::RoleLogs::new(&args.paths, args.appliance);
-    let mut shell = Shell::new(args.paths, roles, args.agent_arguments, signals, role_logs)?;
+    let mut shell = Shell::new(args.paths, &roles, args.agent_arguments, signals, role_logs)?;
     shell.board = board;
     shell.machine.expect_ready(ready_by);
     if let Some(extra) = extra {

@@ -391,7 +391,7 @@ impl Shell {
                 arguments.extend(self.agent_arguments.iter().cloned());
                 Ok(None)
             }
-            RoleName::Net | RoleName::Screen => Ok(None),
+            RoleName::Net | RoleName::Screen | RoleName::Balancer => Ok(None),
         };
         let started = started.and_then(|theirs| {
             let (number, stderr) = self.role_logs.open(role.as_str())?;

@@ -96,6 +96,7 @@ mod tests {
             run: folder.join("run"),
             task_root: folder.join("root"),
             cgroup: "meseta".to_owned(),
+            haproxy: folder.join("haproxy"),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Start and stop points of times are stamps of this process, which is not the node's: the moment a request is sent,
 //! and the moment a task's own connection arrives. Nothing here asserts a time; the table shows what was missed.
 
+mod balancer;
 mod bell;
 mod boot;
 mod dns;
@@ -29,12 +30,13 @@ pub struct Settings {
     pub peers: bool,
 }
 
-pub const ALL: [Bench; 10] = [
+pub const ALL: [Bench; 11] = [
     Bench { name: "start", run: starts::one },
     Bench { name: "start-many", run: starts::many },
     Bench { name: "memory", run: memory::agent },
     Bench { name: "memory-per-task", run: memory::per_task },
     Bench { name: "idle", run: idle::cpu },
+    Bench { name: "balancer", run: balancer::reach },
     Bench { name: "page", run: page::first },
     Bench { name: "dns", run: dns::answers },
     Bench { name: "live", run: live::visible },

@@ -8,7 +8,7 @@ use tests::browser::{Browser, Scripts};
 use tests::node::Node;
 
 use crate::inside::{FILER, task_of};
-use crate::person::{HELLO, TICKER, create, logged_in};
+use crate::person::{HELLO, TICKER, WEB, create, logged_in};
 
 const LOOKS: [(&str, u32, u32, bool); 4] = [
     ("light", 1280, 860, false),
@@ -121,6 +121,8 @@ fn every_page_in_every_light() {
     create(&browser, r#"{"id":"/tools/broken","cmd":"exit 3","cpus":0.1,"mem":16,"flavour":"blue"}"#);
     browser.wait_for_text("#ended", "Failed with exit code 3");
     create(&browser, r#"{"id":"/too/large","cmd":"true","cpus":0.1,"mem":100000000}"#);
+    create(&browser, WEB);
+    browser.wait_for_text("#running", "Running");
     create(&browser, HELLO);
     browser.wait_for_text("#ended", "Ended by itself");
     create(&browser, FILER);
@@ -170,6 +172,7 @@ fn every_page_in_every_light() {
         ("node", "/node"),
         ("kernel", "/node/kernel"),
         ("service", "/node/services/agent"),
+        ("balancer", "/balancer"),
         ("reboot", "/node?confirm=reboot"),
         ("missing", "/nowhere"),
     ] {

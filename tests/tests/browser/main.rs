@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; clippy only knows functions marked #[test]")]
 
+mod balancer;
 mod compose;
 mod first_app;
 mod inside;

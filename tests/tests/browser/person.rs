@@ -5,6 +5,9 @@ use tests::node::{Node, Options, PASSWORD};
 
 pub const HELLO: &str = include_str!("../../seed/hello2.json");
 
+/// Answers behind the balancer, and has a label that the balancer does not know.
+pub const WEB: &str = r#"{"id":"/web","cmd":"exec httpd -f -p $PORT0","cpus":0.1,"mem":16,"portDefinitions":[{"port":10000}],"labels":{"HAPROXY_GROUP":"external","HAPROXY_0_VHOST":"web.example","HAPROXY_0_TEMPLATE":"x"}}"#;
+
 /// Prints a number each second, for ever.
 pub const TICKER: &str = r#"{"id":"/ticker","cmd":"i=0; while true; do i=$((i+1)); echo tick $i; sleep 1; done","cpus":0.1,"mem":16}"#;
 

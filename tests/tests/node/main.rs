@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; clippy only knows functions marked #[test]")]
 
+mod balancer;
+mod balancer_faults;
 mod bridge;
 mod changes;
 mod faults;

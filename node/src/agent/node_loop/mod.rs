@@ -16,6 +16,7 @@ use cluster::Cluster;
 use model::desired::{self, Observed, Phase, Step};
 use model::task::{Task, TaskChange, TaskState, TaskUpdate};
 use model::{NodeId, State, TaskId};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,7 @@ use crate::config::Paths;
 use crate::images::Images;
 use crate::init::protocol::ToInit;
 use crate::network::Network;
+use crate::proxy::Serving;
 
 /// Containers being created at once per processor: more only make each wait longer.
 const CREATES_PER_CPU: usize = 2;
@@ -40,6 +42,8 @@ pub struct Parts {
     pub paths: Paths,
     pub network: Network,
     pub images: Images,
+    /// Tasks that the balancer still has requests for; none of them is stopped.
+    pub serving: watch::Receiver<Serving>,
 }
 
 pub async fn run(parts: Parts, shutdown: CancellationToken) {
@@ -48,11 +52,13 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
     let mut worlds = parts.init.world();
     let mut openings = parts.network.openings();
     let mut pulled = parts.images.changed();
+    let mut serving = parts.serving.clone();
     let mut node = NodeLoop {
         parts,
         creating: BTreeSet::new(),
         creates_max: CREATES_PER_CPU * processors,
         reports: JoinSet::new(),
+        serving: Serving::default(),
     };
     // A state still being replayed does not know the tasks that live here: they would look like strangers.
     tokio::select! {
@@ -63,6 +69,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
     let mut reason = "start";
     loop {
         let (state, world) = (states.borrow_and_update().clone(), worlds.borrow_and_update().clone());
+        node.serving = serving.borrow_and_update().clone();
         node.round(&state, &world, reason).await;
         // Cancel safety: all are mere wake-ups; a report goes on in its own task.
         reason = tokio::select! {
@@ -78,6 +85,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
                 Ok(()) => "host ports changed",
                 Err(_) => return,
             },
+            Ok(()) = serving.changed() => "the balancer's tasks changed",
             Some(_) = node.reports.join_next() => "report written",
             // Never closed: the node holds the images.
             Ok(()) = pulled.changed() => "an image was pulled, or was not to be had",
@@ -103,6 +111,7 @@ struct NodeLoop {
     creates_max: usize,
     /// At most one: what happens meanwhile goes into the next.
     reports: JoinSet<()>,
+    serving: Serving,
 }
 
 impl NodeLoop {
@@ -129,6 +138,8 @@ impl NodeLoop {
             tracing::debug!(?step, reason, "step");
             match step {
                 Step::Create { task } => updates.extend(self.create(state, task).await),
+                // The balancer, woken by the same state, lets go of it within a bounded time.
+                Step::Stop { task, .. } if self.serving.contains(&task) => {}
                 Step::Stop { task, grace_ms } => self.parts.init.send(ToInit::Stop { task, grace_ms }).await,
                 Step::Forget { task } => self.parts.init.acknowledge(task).await,
                 // Who hears that it runs finds its ports open.

@@ -91,17 +91,19 @@ impl Listeners {
     }
 }
 
-/// Serves `router` without TLS at one more address until `shutdown`. A port that is taken is told and left: the node
-/// has other doors.
-pub async fn serve_plain(address: SocketAddr, router: Router, shutdown: CancellationToken) {
-    let listener = match bind(address).await {
-        Ok(listener) => listener,
+/// [`serve_plain`] at an address. A port that is taken is told and left: the node has other doors.
+pub async fn serve_at(address: SocketAddr, router: Router, shutdown: CancellationToken) {
+    match bind(address).await {
+        Ok(listener) => serve_plain(listener, router, shutdown).await,
         Err(error) => {
             let source = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(%error, source, "a further port stays closed");
-            return;
         }
-    };
+    }
+}
+
+/// Serves one further port without TLS until `shutdown`.
+pub async fn serve_plain(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let tasks = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(FURTHER_CONNECTIONS_MAX));
     let context = connection::Context { router, tls: None, slots, tasks: tasks.clone(), shutdown };
@@ -111,7 +113,7 @@ pub async fn serve_plain(address: SocketAddr, router: Router, shutdown: Cancella
 }
 
 /// Binds `[::]` for both families where the kernel has IPv6, else the same port on IPv4 alone.
-async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     let bound = match TcpListener::bind(address).await {
         Err(error) if address.ip().is_unspecified() && has_no_ipv6(&error) => {
             TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()))).await

@@ -11,6 +11,7 @@ pub enum RoleName {
     Net,
     Agent,
     Screen,
+    Balancer,
 }
 
 impl RoleName {
@@ -20,6 +21,7 @@ impl RoleName {
             Self::Net => "net",
             Self::Agent => "agent",
             Self::Screen => "screen",
+            Self::Balancer => "balancer",
         }
     }
 }

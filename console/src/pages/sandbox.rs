@@ -96,11 +96,15 @@ impl Place {
 }
 
 /// The task and the path that were asked for, if they can be.
-fn parse(context: &Context, id: &str, query: &Option<String>) -> Result<(TaskId, SandboxPath), Response> {
-    let id = TaskId::parse(id).map_err(|_| context.not_found(t::NO_SUCH_TASK))?;
+fn parse(
+    context: &Context,
+    id: &str,
+    query: &Option<String>,
+) -> Result<(TaskId, SandboxPath), Box<Response>> {
+    let id = TaskId::parse(id).map_err(|_| Box::new(context.not_found(t::NO_SUCH_TASK)))?;
     let path = path_of_query(query.as_deref().unwrap_or_default());
     let bad = |error: crate::sandbox::PathError| {
-        context.problem(StatusCode::BAD_REQUEST, t::SANDBOX_REFUSED, error.to_string())
+        Box::new(context.problem(StatusCode::BAD_REQUEST, t::SANDBOX_REFUSED, error.to_string()))
     };
     Ok((id, path.map_err(bad)?))
 }
@@ -126,7 +130,7 @@ pub async fn show(
 ) -> Response {
     let (id, path) = match parse(&context, &id, &query) {
         Ok(asked) => asked,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match context.backend.sandboxes().open(&id, &path).await {
         Ok(Opened::File(file)) => file_page(&context, &id, &path, file).await,
@@ -220,7 +224,7 @@ pub async fn file(
 ) -> Response {
     let (id, path) = match parse(&context, &id, &query) {
         Ok(asked) => asked,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match context.backend.sandboxes().open(&id, &path).await {
         Ok(Opened::File(file)) => attachment::file(file, path.name(), &headers),
@@ -233,7 +237,7 @@ pub async fn file(
 pub async fn archive(context: Context, Path(id): Path<String>, RawQuery(query): RawQuery) -> Response {
     let (id, path) = match parse(&context, &id, &query) {
         Ok(asked) => asked,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match context.backend.sandboxes().archive(&id, &path).await {
         Ok(bytes) => attachment::archive(bytes, &archive_name(&id, &path)),

@@ -53,7 +53,7 @@ fn files_and_output_without_scripts() {
         if width == 2 { Ok(()) } else { Err(width.to_string()) }
     });
     browser.open(&format!("{task}/sandbox?path=passwd"));
-    browser.wait_for_text("main", "It leads outside the sandbox");
+    browser.wait_for_text("main", "it leads outside the sandbox");
 
     // Found by its text, then by its line's own address.
     browser.open(&task);

@@ -142,11 +142,12 @@ fn a_task_that_renames_all_the_time_shows_nothing_of_the_machine() {
     get(&node, &format!("/meseta/v1/tasks/{task}/archive"), 200);
 }
 
+/// Times are marked at most twenty times a second, so what is told apart by its time comes a while after the rest.
 #[test]
 fn output_is_searched_and_found_by_time() {
     let node = Node::start();
     node.post_app(&json!({ "id": "chatty", "cpus": 0.5, "mem": 32, "cmd":
-        "seq 1 30000 | sed 's/.*/line & has Needle-&./'; echo first; while [ ! -e go ]; do sleep 0.05; done; \
+        "seq 1 30000 | sed 's/.*/line & has Needle-&./'; sleep 1; echo first; while [ ! -e go ]; do sleep 0.05; done; \
          echo second; sleep 1000" }));
     let task = node.wait_running("chatty", 1).remove(0);
     node.wait_output(&task, "stdout", |text| text.ends_with("first\n"));

@@ -8,8 +8,12 @@ mod compose;
 mod fake;
 #[path = "pages/health.rs"]
 mod health;
+#[path = "pages/inside.rs"]
+mod inside;
 #[path = "pages/manage.rs"]
 mod manage;
+#[path = "pages/traffic.rs"]
+mod traffic;
 
 use std::sync::Arc;
 
@@ -321,49 +325,6 @@ async fn the_list_is_searched_by_id_image_and_label() {
 }
 
 #[tokio::test]
-async fn names_are_listed_searched_and_asked_for() {
-    let fake = furnished();
-    let mut browser = logged_in(&fake).await;
-    let page = browser.get("/dns").await;
-    for says in ["web-shop.marathon.mesos", "leader.mesos", "192.168.7.21", "_web-shop._tcp.marathon.mesos"] {
-        page.has(says);
-    }
-    page.has("<a href=\"/dns\" aria-current=\"page\">");
-    let page = browser.get("/dns?q=QUEUE").await;
-    page.has("queue-shop.marathon.mesos");
-    page.lacks("web-shop.marathon.mesos");
-    browser.get("/dns?q=nothing-like-it").await.has("No name or record matches");
-
-    let page = browser.get("/dns?name=Web-Shop.marathon.mesos.&type=A").await;
-    page.has("<strong>NOERROR</strong> One record.");
-    page.has("<th scope=\"row\">web-shop.marathon.mesos.</th>");
-    let page = browser.get("/dns?name=_web-shop._tcp.marathon.mesos&type=SRV").await;
-    page.has("<strong>NOERROR</strong> 6 records");
-    page.has("<caption>Additional</caption>");
-    browser.get("/dns?name=web-shop.marathon.mesos&type=AAAA").await.has("no record of this type");
-    let page = browser.get("/dns?name=nobody.marathon.mesos&type=A").await;
-    page.has("<strong>NXDOMAIN</strong>");
-    page.has("<caption>Authority</caption>");
-    browser.get("/dns?name=example.com&type=A").await.has("This name is not the cluster");
-    let page = browser.get("/dns?name=%22%3E%3Cimg%20src%3Dx%3E&type=%3Cimg%3E&q=%3Cimg%3E&page=x").await;
-    page.lacks("<img");
-
-    fake.change(|state| {
-        for n in 0..60 {
-            let app = fake::put(state, &format!(r#"{{"id":"/many/app{n:03}","cmd":"true"}}"#));
-            fake::launch(state, &app, 1_000 + n, model::task::TaskState::Running, 5);
-        }
-    });
-    let first = browser.get("/dns?q=many").await;
-    first.has("page 1 of ");
-    first.lacks("rel=\"prev\"");
-    let next = browser.get("/dns?q=many&page=2").await;
-    next.has("rel=\"prev\" href=\"/dns?q=many&page=1\"");
-    assert_ne!(first.between("id=\"names\"", "</table>"), next.between("id=\"names\"", "</table>"));
-    browser.get("/dns?q=many&page=999999").await.lacks("rel=\"next\"");
-}
-
-#[tokio::test]
 async fn power_is_asked_for_twice() {
     let fake = furnished();
     let mut browser = logged_in(&fake).await;
@@ -375,139 +336,6 @@ async fn power_is_asked_for_twice() {
     assert_eq!(*fake.power.lock().expect("no panic holds it"), [Power::Reboot, Power::Off]);
     browser.get("/node?confirm=off").await;
     assert_eq!(browser.send("/node", &[("action", "explode")]).await.status, StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test]
-async fn output_is_read_on_from_where_it_ended() {
-    let mut browser = logged_in(&furnished()).await;
-    let task = task_of(&mut browser, "/apps/shop/web").await;
-    let whole = browser.get(&format!("{task}/files/stdout")).await.body;
-    assert!(whole.len() > 64 * 1024, "more than one page");
-    let mut shown = String::new();
-    let mut next = format!("{task}/log/stdout?offset=0");
-    while shown.len() < whole.len() {
-        let page = browser.get(&next).await;
-        let lines = page.body.split("<span class=\"line\">").skip(1);
-        lines.for_each(|line| shown.push_str(line.split("</span>").next().expect("a line ends")));
-        let newer = page.between("", "\" rel=\"next\"").rsplit('"').next().expect("a link").to_owned();
-        assert_ne!(newer, next, "no progress at {} of {} bytes", shown.len(), whole.len());
-        next = newer;
-    }
-    assert_eq!(shown, whole);
-    for bad in ["/tasks/none/log/stdin", "/tasks/A%20B/files/stdout", "/tasks/x/files/passwd"] {
-        assert_eq!(browser.get(bad).await.status, StatusCode::NOT_FOUND, "{bad}");
-    }
-}
-
-#[tokio::test]
-async fn output_is_found_by_byte_by_time_and_by_text() {
-    let mut browser = logged_in(&furnished()).await;
-    let task = task_of(&mut browser, "/apps/shop/web").await;
-    let log = format!("{task}/log/stdout");
-    let page = browser.get(&format!("{log}?at=20000&wrap=no")).await;
-    let marked: u64 = page.between("#marked\" id=\"marked\">", "<").parse().expect("an offset");
-    assert!((19_900..=20_000).contains(&marked), "{marked}");
-    page.has(&format!("href=\"{log}?at={marked}&#38;wrap=no#marked\""));
-    page.has("lines nowrap");
-    // 27 s after the first byte the fake was at byte 26000.
-    let page = browser.get(&format!("{log}?time=2026-11-22T14:00:27")).await;
-    let marked: u64 = page.between("#marked\" id=\"marked\">", "<").parse().expect("an offset");
-    assert!((25_900..=26_000).contains(&marked), "{marked}");
-    page.has("written 2026-11-22 14:00:1");
-    browser.get(&format!("{log}?time=noon")).await.has("The time was not understood");
-
-    let page = browser.get(&format!("{log}?q=Cart")).await;
-    page.has("&#60;i&#62;2&#60;/i&#62; Cart</code>");
-    page.has(&format!("href=\"{log}?at=200#marked\""));
-    let more = page.between("Searched up to byte 400. <a href=\"", "\"").replace("&#38;", "&");
-    assert_eq!(more, format!("{log}?q=Cart&from=400"));
-    browser.get(&more).await.lacks("Searched up to");
-    browser.get(&format!("{log}?q=nothing")).await.has("“nothing” is not in what was searched");
-}
-
-#[tokio::test]
-async fn the_sandbox_is_browsed_and_harms_nobody() {
-    let mut browser = logged_in(&furnished()).await;
-    let task = task_of(&mut browser, "/apps/shop/web").await;
-    browser.get(&task).await.has(&format!("href=\"{task}/sandbox\""));
-    let page = browser.get(&format!("{task}/sandbox")).await;
-    page.has("&#60;b&#62;odd␊name\u{fffd}");
-    page.has("link to conf/app.conf");
-    page.lacks("path=pipe");
-    let odd = format!("{task}/file?path=%3Cb%3Eodd%0Aname%FF");
-    page.has(&odd);
-    assert_eq!(browser.get(&odd).await.body, "odd");
-    browser.get(&format!("{task}/sandbox?path=conf")).await.has("app.conf");
-    browser.get(&format!("{task}/sandbox?path=conf/app.conf")).await.has("colour = red\nlisten");
-    let notes = browser.get(&format!("{task}/sandbox?path=notes.txt")).await;
-    notes.has("&#60;script&#62;");
-    notes.lacks("<script>alert");
-    browser.get(&format!("{task}/sandbox?path=binary")).await.has("This is not text");
-    browser
-        .get(&format!("{task}/sandbox?path=picture.png"))
-        .await
-        .has(&format!("src=\"{task}/file?path=picture.png\""));
-    let markup = browser.get(&format!("{task}/file?path=notes.txt")).await;
-    assert!(markup.header("content-disposition").starts_with("attachment"));
-    assert_eq!(markup.header("content-security-policy"), "default-src 'none'; sandbox");
-    assert_eq!(markup.header("content-type"), "application/octet-stream");
-    let tar = browser.get(&format!("{task}/archive?path=conf")).await;
-    assert_eq!(tar.header("content-type"), "application/x-tar");
-    for (query, status) in [
-        ("sandbox?path=..", StatusCode::BAD_REQUEST),
-        ("file?path=a/../../b", StatusCode::BAD_REQUEST),
-        ("sandbox?path=gone", StatusCode::NOT_FOUND),
-        ("file?path=conf", StatusCode::NOT_FOUND),
-        ("sandbox?path=pipe", StatusCode::FORBIDDEN),
-        ("file?path=pipe", StatusCode::FORBIDDEN),
-    ] {
-        assert_eq!(browser.get(&format!("{task}/{query}")).await.status, status, "{query}");
-    }
-    browser.extra = vec![("range", "bytes=0-1"), ("accept-encoding", "gzip")];
-    let part = browser.get(&odd).await;
-    assert_eq!((part.status, part.body.as_str()), (StatusCode::PARTIAL_CONTENT, "od"));
-}
-
-#[tokio::test]
-async fn a_task_shows_its_course_what_it_uses_and_no_secret() {
-    let mut browser = logged_in(&furnished()).await;
-    let task = task_of(&mut browser, "/apps/shop/web").await;
-    let page = browser.get(&task).await;
-    for says in
-        ["Planned", "0.23 of 0.5 CPUs", "301.0 MiB of 512.0 MiB", "DB_PASSWORD", "LOG_LEVEL", "killed one of"]
-    {
-        page.has(says);
-    }
-    page.lacks("hunter2");
-    let page = browser.get("/apps/tools/import").await;
-    let starved = page.between("Killed because it ran out", "</tr>");
-    assert!(!starved.is_empty());
-    let row = page.body.split("<tr>").find(|row| row.contains("ran out of its memory")).expect("its row");
-    let href = row.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a link");
-    browser.get(href).await.has("<span class=\"tag bad\">out of memory</span>");
-}
-
-#[tokio::test]
-async fn the_machine_and_its_logs() {
-    let mut browser = logged_in(&furnished()).await;
-    let node = browser.get("/node").await;
-    for says in
-        ["QEMU HARDDISK", "vda2 DATA 18.0 GiB", "1 Gbit/s", "no carrier", "192.168.7.1", "kept for the node"]
-    {
-        node.has(says);
-    }
-    let kernel = browser.get("/node/kernel?level=3").await;
-    kernel.has("record &#60;995&#62; of the kernel");
-    kernel.lacks("record &#60;996&#62;");
-    let older = kernel.between("href=\"/node/kernel?level=3&#38;before=", "\"");
-    browser.get(&format!("/node/kernel?level=3&before={older}")).await.has("Newest");
-    let file = browser.get("/node/kernel.txt").await;
-    assert!(file.header("content-disposition").contains("kernel.txt"));
-    assert_eq!(file.body.lines().count(), 1_000);
-    let agent = browser.get("/node/services/agent").await;
-    agent.has("WARN &#60;odd&#62;\n");
-    assert_eq!(browser.get("/node/services/nobody").await.status, StatusCode::NOT_FOUND);
-    assert!(browser.get("/node/services/agent/log.txt").await.body.starts_with("INFO"));
 }
 
 #[tokio::test]
@@ -559,41 +387,4 @@ async fn the_first_page_is_small() {
         requests += 1;
     }
     assert!(requests <= 3 && bytes <= 35 * 1024, "{requests} requests, {bytes} bytes");
-}
-
-#[tokio::test]
-async fn how_far_an_image_has_come_is_shown_while_its_task_waits() {
-    let fake = furnished();
-    let mut browser = logged_in(&fake).await;
-    let apps = state(&fake).apps.clone();
-    let tasks = &apps[&id("/shop/queue")].tasks;
-    let task = |state| tasks.values().find(|task| task.state == state).expect("there is one").id.clone();
-    let (starting, running) = (task(TaskState::Starting), task(TaskState::Running));
-    let told = "pulling registry.example/queue:2: 12 of 40 MiB";
-    fake.preparing.send_replace(Arc::new([(starting.clone(), told.to_owned())].into()));
-    browser.get("/apps/shop/queue").await.has(told);
-    browser.get(&format!("/tasks/{starting}")).await.has(told);
-    let other = browser.get(&format!("/tasks/{running}")).await;
-    assert!(!other.body.contains(told), "{}", other.body);
-}
-
-#[tokio::test]
-async fn the_balancer_is_shown_with_what_it_does_and_what_it_cannot() {
-    let fake = furnished();
-    fake.change(|state| drop(fake::put(state, r#"{"id":"/shop/broken","cmd":"true"}"#)));
-    let mut browser = logged_in(&fake).await;
-    let page = browser.get("/balancer").await;
-    for says in [
-        "href=\"/balancer\" aria-current=\"page\"",
-        "HAProxy 3.0.11",
-        "2 servers were changed without a reload. Because: the state changed",
-        "shop_web_10000",
-        "192.168.7.22:31002",
-        "mark deploying\">DRAIN",
-        "frontend http",
-        "<code>&#60;udp&#62;</code>; expected one of http, tcp",
-    ] {
-        page.has(says);
-    }
-    browser.get("/apps/shop/broken").await.has("<code>&#60;udp&#62;</code>; expected one of http, tcp");
 }

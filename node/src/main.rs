@@ -33,7 +33,7 @@ enum Role {
     /// Parent of everything on a node: starts the other roles and all tasks; process 1 on the image
     Init(init::Args),
     /// The node's part in the cluster: log, console, API, scheduling
-    Agent(agent::Args),
+    Agent(Box<agent::Args>),
     /// Brings up links and addresses (image only)
     Net(net::Args),
     /// Moves the output of all tasks into their sandboxes
@@ -64,7 +64,7 @@ pub enum Exit {
 fn main() -> ExitCode {
     let exit = match Cli::parse_from(arguments()).role {
         Role::Init(args) => init::run(args),
-        Role::Agent(args) => agent::run(args),
+        Role::Agent(args) => agent::run(*args),
         Role::Net(args) => net::run(args),
         Role::Log(args) => log::run(args),
         Role::Screen(args) => screen::run(args),

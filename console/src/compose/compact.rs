@@ -32,7 +32,8 @@ pub fn compact(spec: &AppSpec) -> Value {
     for place in places {
         let Some(Value::Object(fields)) = value.pointer(&place) else { continue };
         for key in fields.keys().cloned().collect::<Vec<_>>() {
-            if !(place.is_empty() && key == "id") && !matches!(key.as_str(), "port" | "containerPort") {
+            let is_the_id = place.is_empty() && key == "id";
+            if !is_the_id && !matches!(key.as_str(), "port" | "containerPort") {
                 try_without(&mut value, &place, &key, &wanted);
             }
         }

@@ -3,10 +3,12 @@
 //! Dropping it ends the machine and forgets its disk.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,8 @@ pub struct Vm {
     kernel_line: String,
     /// Further arguments of the emulator, separated by blanks.
     hardware: String,
+    /// Held open: the emulator forgets keys of a line that is closed.
+    serial_line: Mutex<Option<UnixStream>>,
     /// With the administrator's credentials.
     pub http: Client,
 }
@@ -104,7 +108,14 @@ impl Vm {
         let home = tempfile::Builder::new().prefix("meseta-vm").tempdir().expect("a temporary folder");
         let port = free_ports();
         let http = Client::new(&format!("127.0.0.1:{port}")).with_password("admin", PASSWORD);
-        Self { home, port, kernel_line: kernel_line.to_owned(), hardware: hardware.to_owned(), http }
+        Self {
+            home,
+            port,
+            kernel_line: kernel_line.to_owned(),
+            hardware: hardware.to_owned(),
+            serial_line: Mutex::default(),
+            http,
+        }
     }
 
     /// The last port of the machine that is led in from here.
@@ -150,8 +161,16 @@ impl Vm {
 
     /// Types on the serial console.
     pub fn type_serial(&self, text: &str) {
-        let input = fs::OpenOptions::new().write(true).open(self.folder().join("serial.in"));
-        input.and_then(|mut input| input.write_all(text.as_bytes())).expect("the machine runs");
+        let mut line = self.serial_line.lock().expect("no test panicked with it");
+        let line = line.get_or_insert_with(|| {
+            let line = UnixStream::connect(self.folder().join("serial.sock")).expect("the machine runs");
+            line.set_nonblocking(true).expect("a socket of ours");
+            line
+        });
+        // What the machine says is in its log as well; unread it would stop the machine.
+        let mut buffer = [0; 4096];
+        while line.read(&mut buffer).is_ok_and(|length| length > 0) {}
+        line.write_all(text.as_bytes()).expect("a few keys fit into the socket");
     }
 
     /// Presses a key of the keyboard; it is heard on the video console.

@@ -23,8 +23,8 @@ use super::journal::{Journal, Remembered};
 use super::machine::{Action, ConnectionId, Input, Machine, PowerKind, RoleName};
 use super::output::Outputs;
 use super::protocol::{FromInit, ToInit};
-use super::role_log::RoleLogs;
 use super::reap;
+use super::role_log::RoleLogs;
 use crate::config::Paths;
 use crate::oci::meta;
 

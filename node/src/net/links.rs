@@ -34,7 +34,8 @@ const PHASE: &str = "network";
 
 struct Link {
     card: Card,
-    carrier: watch::Sender<bool>,
+    /// What is sent before it runs is lost.
+    runs: watch::Sender<bool>,
     config: Option<Config>,
     /// What the settings say of it; `None` is DHCP as well.
     ordered: Option<Addressing>,
@@ -187,7 +188,7 @@ impl Running {
                 }
             }
             RouteNetlinkMessage::DelLink(link) => {
-                // Its client ends with the carrier's sender.
+                // Its client ends with the sender.
                 self.links.remove(&link.header.index);
             }
             RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => {}
@@ -198,9 +199,9 @@ impl Running {
 
     async fn see(&mut self, card: Card) {
         if let Some(link) = self.links.get_mut(&card.index) {
-            let carrier = card.carrier;
+            let runs = card.runs;
             link.card = card;
-            link.carrier.send_if_modified(|old| std::mem::replace(old, carrier) != carrier);
+            link.runs.send_if_modified(|old| std::mem::replace(old, runs) != runs);
             return;
         }
         tracing::info!(device = card.name, index = card.index, "a network card");
@@ -210,9 +211,9 @@ impl Running {
                 self.failed(&card.name, &error);
             }
         }
-        let (carrier, _) = watch::channel(card.carrier);
+        let (runs, _) = watch::channel(card.runs);
         let index = card.index;
-        let link = Link { card, carrier, config: None, ordered: None, client: None, generation: 0 };
+        let link = Link { card, runs, config: None, ordered: None, client: None, generation: 0 };
         self.links.insert(index, link);
         self.address(index).await;
     }
@@ -260,7 +261,7 @@ impl Running {
                     index,
                     generation,
                     mac: link.card.mac,
-                    carrier: link.carrier.subscribe(),
+                    carrier: link.runs.subscribe(),
                     configs: self.leases.clone(),
                 };
                 link.client = Some(tokio::spawn(client.run()));
@@ -367,10 +368,20 @@ impl Running {
         let indexes: Vec<u32> = self.links.keys().copied().collect();
         let reachable = netlink::reachable(&self.handle, &indexes).await.unwrap_or_default();
         let short = host.split('.').next().unwrap_or(&host).to_owned();
+        let runs = |index: &u32| self.links.get(index).is_some_and(|link| link.card.runs);
         let wanted = Announcement {
             host: short.clone(),
-            cards: self.links.values().map(|link| link.card.name.clone()).collect(),
-            addresses: reachable.iter().map(|(_, address)| *address).collect(),
+            cards: self
+                .links
+                .values()
+                .filter(|link| link.card.runs)
+                .map(|link| link.card.name.clone())
+                .collect(),
+            addresses: reachable
+                .iter()
+                .filter(|(index, _)| runs(index))
+                .map(|(_, address)| *address)
+                .collect(),
         };
         if self.responder.announce(wanted) {
             self.renamed = None;

@@ -23,6 +23,8 @@ pub struct Card {
     pub mac: Mac,
     pub up: bool,
     pub carrier: bool,
+    /// The kernel has taken note of the carrier: from now on it sends what it is given.
+    pub runs: bool,
 }
 
 /// `None` for what is no network card: loopback, bridges, the ends of containers.
@@ -50,8 +52,9 @@ pub fn card(message: &LinkMessage, only: Option<&str>) -> Option<Card> {
         return None;
     }
     let flags = message.header.flags;
-    let (up, carrier) = (flags.contains(LinkFlags::Up), flags.contains(LinkFlags::LowerUp));
-    Some(Card { index: message.header.index, name, mac, up, carrier })
+    let has = |flag| flags.contains(flag);
+    let (up, carrier, runs) = (has(LinkFlags::Up), has(LinkFlags::LowerUp), has(LinkFlags::Running));
+    Some(Card { index: message.header.index, name, mac, up, carrier, runs })
 }
 
 pub async fn cards(handle: &Handle, only: Option<&str>) -> Result<Vec<Card>, Error> {

@@ -98,6 +98,10 @@ fn take(state: &mut State) {
 pub fn put(state: &mut State, definition: &str) -> AppId {
     let mut spec = AppSpec::parse(definition).expect("a definition of the fake is valid");
     spec.version = state.now;
+    // As the cluster gives them.
+    for (port, service) in spec.ports.iter_mut().filter(|port| port.service_port == 0).zip(10_000..) {
+        port.service_port = service;
+    }
     let (id, spec) = (spec.id.clone(), Arc::new(spec));
     let app = App {
         versions: [spec.clone()].into_iter().collect(),

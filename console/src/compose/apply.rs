@@ -154,7 +154,8 @@ fn set_ports(json: &mut Value, base: &Value, list: usize, rows: &[Row]) {
     }
     // An empty list says "none"; without a list there is one port by default.
     set(json, place, Value::Array(items));
-    if !on_host && json["container"]["type"].is_null() {
+    let container = &json["container"];
+    if !on_host && container["type"].is_null() && container["docker"].is_null() {
         set(json, "/container/type", "MESOS".into());
     }
 }

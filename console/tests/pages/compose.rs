@@ -28,8 +28,8 @@ fn fields_of(page: &Page) -> Vec<(String, String)> {
             unescape(text[..text.find("</textarea>").expect("it ends")].trim_start_matches('\n'))
         } else if tag.starts_with("select") {
             let options = &rest[..rest.find("</select>").expect("it ends")];
-            let chosen = options.split("<option ").skip(1).find(|option| option.contains("selected"));
-            let chosen = chosen.or_else(|| options.split("<option ").nth(1)).expect("it has options");
+            let chosen = options.split("<option").skip(1).find(|option| option.contains("selected"));
+            let chosen = chosen.or_else(|| options.split("<option").nth(1)).expect("it has options");
             attribute(chosen, "value").expect("an option has a value")
         } else {
             continue;

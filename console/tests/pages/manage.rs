@@ -43,7 +43,7 @@ async fn every_button_says_what_it_would_do() {
     browser.get("/apps/shop/queue?confirm=restart").await.has("gives it up where it stands");
     assert_eq!(state(&fake).index, index, "looking changes nothing");
     // What nothing can take is said before it is asked for.
-    browser.get("/apps/shop/db?confirm=scale&instances=2").await.has("No node");
+    browser.get("/apps/shop/db?confirm=scale&instances=2").await.has("Needs ");
 }
 
 #[tokio::test]

@@ -321,7 +321,7 @@ mod tests {
         drop(store);
 
         let store = Store::open(dir.path()).unwrap();
-        assert_eq!(store.images(), [kept.clone()]);
+        assert_eq!(store.images(), std::slice::from_ref(&kept));
         assert!(store.has_layer(&a) && store.has_layer(&b));
         assert_eq!(fs::read_dir(dir.path().join("work")).unwrap().count(), 0);
         let folders = store.folders(&kept);

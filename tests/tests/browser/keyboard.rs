@@ -30,10 +30,10 @@ fn the_whole_life_of_an_app_by_keyboard() {
     browser.press("/keys");
     browser.tab_to("#f-cmd");
     browser.press("sleep 100000");
-    browser.tab_to("#f-mem");
-    browser.press("16");
     browser.tab_to("#f-cpus");
     browser.press("0.1");
+    browser.tab_to("#f-mem");
+    browser.press("16");
     follow(&browser, "main .ends .primary");
     browser.wait_for_path("/apps/keys");
     browser.wait_for_text("#running", "Running");

@@ -4,11 +4,10 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,8 +34,6 @@ pub struct Vm {
     kernel_line: String,
     /// Further arguments of the emulator, separated by blanks.
     hardware: String,
-    /// Held open: the emulator forgets keys of a line that is closed.
-    serial_line: Mutex<Option<UnixStream>>,
     /// With the administrator's credentials.
     pub http: Client,
 }
@@ -108,14 +105,7 @@ impl Vm {
         let home = tempfile::Builder::new().prefix("meseta-vm").tempdir().expect("a temporary folder");
         let port = free_ports();
         let http = Client::new(&format!("127.0.0.1:{port}")).with_password("admin", PASSWORD);
-        Self {
-            home,
-            port,
-            kernel_line: kernel_line.to_owned(),
-            hardware: hardware.to_owned(),
-            serial_line: Mutex::default(),
-            http,
-        }
+        Self { home, port, kernel_line: kernel_line.to_owned(), hardware: hardware.to_owned(), http }
     }
 
     /// The last port of the machine that is led in from here.
@@ -159,18 +149,18 @@ impl Vm {
         wait::until(what, DEADLINE, probe, || self.serial_tail())
     }
 
-    /// Types on the serial console.
+    /// Types on the serial console; returns once the machine has taken the keys.
     pub fn type_serial(&self, text: &str) {
-        let mut line = self.serial_line.lock().expect("no test panicked with it");
-        let line = line.get_or_insert_with(|| {
-            let line = UnixStream::connect(self.folder().join("serial.sock")).expect("the machine runs");
-            line.set_nonblocking(true).expect("a socket of ours");
-            line
-        });
-        // What the machine says is in its log as well; unread it would stop the machine.
-        let mut buffer = [0; 4096];
-        while line.read(&mut buffer).is_ok_and(|length| length > 0) {}
-        line.write_all(text.as_bytes()).expect("a few keys fit into the socket");
+        let typed = || -> std::io::Result<()> {
+            let mut line = UnixStream::connect(self.folder().join("serial.sock"))?;
+            line.write_all(text.as_bytes())?;
+            // The emulator reads to the end and hangs up. A line that stays open would make it write parts of its log
+            // twice.
+            line.shutdown(Shutdown::Write)?;
+            line.set_read_timeout(Some(DEADLINE))?;
+            line.read_to_end(&mut Vec::new()).map(drop)
+        };
+        typed().unwrap_or_else(|error| panic!("typing: {error}\n{}", self.serial_tail()));
     }
 
     /// Presses a key of the keyboard; it is heard on the video console.

@@ -73,7 +73,7 @@ impl Rules {
         for rule in [
             // Towards the world tasks bear the node's address; the world cannot know theirs.
             format!("ip saddr {subnet} oifname != \"{BRIDGE}\" masquerade"),
-            // A task that reaches another (or itself) by a host port: the answer must come back through the node.
+            // A task that reaches another by a host port: the answer must come back through the node.
             format!("ip saddr {subnet} oifname \"{BRIDGE}\" ct status dnat masquerade"),
             // 127.0.0.1 of the node is somebody else inside the task.
             format!("ip saddr 127.0.0.0/8 oifname \"{BRIDGE}\" masquerade"),

@@ -16,8 +16,8 @@ impl Guid {
 
     /// A name nobody else has, of 16 random bytes.
     pub const fn random(mut bytes: [u8; 16]) -> Guid {
-        bytes[7] = bytes[7] & 0x0f | 0x40;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
+        bytes[7] = (bytes[7] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
         Guid(bytes)
     }
 }

@@ -158,7 +158,11 @@ mod tests {
         for pair in entries.windows(2) {
             assert!(pair[0].last < pair[1].first, "{pair:?}");
         }
-        assert!(entries.iter().all(|e| e.first % ALIGNMENT == 0 && (e.last + 1) % ALIGNMENT == 0));
+        assert!(
+            entries
+                .iter()
+                .all(|e| e.first.is_multiple_of(ALIGNMENT) && (e.last + 1).is_multiple_of(ALIGNMENT))
+        );
         assert!(entries.last().is_some_and(|e| e.last + 34 <= sectors));
     }
 

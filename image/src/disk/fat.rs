@@ -14,7 +14,7 @@ const CLUSTER_BYTES: usize = SECTORS_A_CLUSTER as usize * SECTOR_BYTES as usize;
 const CLUSTERS_MIN: u32 = 65_525;
 const END_OF_CHAIN: u32 = 0x0fff_ffff;
 /// 1 January 1980, the first day there is.
-const DATE: u16 = 1 << 5 | 1;
+const DATE: u16 = (1 << 5) | 1;
 const FOLDER: u8 = 0x10;
 const ARCHIVE: u8 = 0x20;
 const LABEL: u8 = 0x08;
@@ -250,7 +250,7 @@ mod tests {
         };
         let boot = read(0, 512);
         let u16_at = |b: &[u8], at: usize| u64::from(u16::from_le_bytes([b[at], b[at + 1]]));
-        let u32_at = |b: &[u8], at: usize| u16_at(b, at) | u16_at(b, at + 2) << 16;
+        let u32_at = |b: &[u8], at: usize| u16_at(b, at) | (u16_at(b, at + 2) << 16);
         let data = (u16_at(&boot, 14) + 2 * u32_at(&boot, 36)) * 512;
         let cluster = |n: u64| data + (n - 2) * u64::from(boot[13]) * 512;
         let mut at = cluster(u32_at(&boot, 44));
@@ -258,7 +258,7 @@ mod tests {
         for name in [b"A          ", b"B          ", b"FILE    BIN"] {
             let folder = read(at, 4096);
             let entry = folder.chunks(32).find(|e| &e[..11] == name).unwrap();
-            at = cluster(u16_at(entry, 20) << 16 | u16_at(entry, 26));
+            at = cluster((u16_at(entry, 20) << 16) | u16_at(entry, 26));
             size = u32_at(entry, 28);
         }
         assert_eq!(read(at, size as usize), content);

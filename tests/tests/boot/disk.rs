@@ -15,7 +15,7 @@ const OTHERS: [Hardware; 4] = [
 const MIB: u64 = 1024 * 1024;
 
 fn phases(vm: &Vm) -> Vec<(String, String)> {
-    let status = vm.http.get("/meseta/v1/node").unwrap().json();
+    let status = vm.http.get("/meseta/v1/node").expect("the node answers").json();
     let phases = status["phases"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     phases.iter().map(|phase| (text(&phase["name"]), text(&phase["note"]))).collect()
@@ -38,7 +38,7 @@ fn wait_for_note(vm: &Vm, phase: &str, expected: &str) {
 }
 
 fn last_error(vm: &Vm) -> String {
-    let status = vm.http.get("/meseta/v1/node").unwrap().json();
+    let status = vm.http.get("/meseta/v1/node").expect("the node answers").json();
     status["last_error"].as_str().unwrap_or_default().to_owned()
 }
 

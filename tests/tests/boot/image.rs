@@ -42,8 +42,11 @@ fn an_image_that_is_up_to_date_is_not_built_again() {
 
 #[track_caller]
 fn run(dir: &Path, command: &str) -> String {
-    let output =
-        Command::new("bash").args(["-o", "pipefail", "-c", command]).current_dir(dir).output().unwrap();
+    let output = Command::new("bash")
+        .args(["-o", "pipefail", "-c", command])
+        .current_dir(dir)
+        .output()
+        .expect("bash starts");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{command}: {said}{}", String::from_utf8_lossy(&output.stderr));
     said

@@ -27,7 +27,7 @@ fn wait_for_error(vm: &Vm, expected: &str) {
         let is_there = vm.serial().contains(&format!("last error: {expected}"));
         if is_there { Ok(()) } else { Err("not yet".to_owned()) }
     });
-    let page = vm.http.get("/ping").unwrap();
+    let page = vm.http.get("/ping").expect("the node answers");
     assert_eq!(page.status, 200);
 }
 

@@ -10,7 +10,7 @@ async fn names_are_listed_searched_and_asked_for() {
     for says in ["web-shop.marathon.mesos", "leader.mesos", "192.168.7.21", "_web-shop._tcp.marathon.mesos"] {
         page.has(says);
     }
-    page.has("<a href=\"/dns\" aria-current=\"page\">");
+    page.has("<a href=\"/dns\" data-go=\"d\" aria-current=\"page\">");
     let page = browser.get("/dns?q=QUEUE").await;
     page.has("queue-shop.marathon.mesos");
     page.lacks("web-shop.marathon.mesos");
@@ -68,7 +68,7 @@ async fn the_balancer_is_shown_with_what_it_does_and_what_it_cannot() {
     let mut browser = logged_in(&fake).await;
     let page = browser.get("/balancer").await;
     for says in [
-        "href=\"/balancer\" aria-current=\"page\"",
+        "href=\"/balancer\" data-go=\"b\" aria-current=\"page\"",
         "HAProxy 3.0.11",
         "2 servers were changed without a reload. Because: the state changed",
         "shop_web_10000",

@@ -66,7 +66,8 @@ fn ports(network: Network) -> impl Strategy<Value = (Network, Vec<Port>)> {
     let several = matches!(&network, Network::Container { networks } if networks.len() > 1);
     let one = (0..200_u16, any::<u16>(), 0..200_u16, any::<bool>(), protocol(), port_name(), texts());
     prop::collection::vec(one, 0..4).prop_map(move |parts| {
-        let distinct = |n: u16, i: usize| if n == 0 { 0 } else { n + 200 * i as u16 };
+        // From 10001 on: below lie ports that a node uses itself.
+        let distinct = |n: u16, i: usize| if n == 0 { 0 } else { 10_000 + n + 200 * i as u16 };
         let port = |(i, (service, container, host, has_host, protocol, name, labels)): (usize, _)| {
             let (container_port, host_port) = match network {
                 Network::Host => (None, None),

@@ -82,3 +82,13 @@ fn arguments() -> Vec<std::ffi::OsString> {
     }
     std::env::args_os().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_flags_of_a_role_contradict() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

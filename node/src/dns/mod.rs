@@ -37,7 +37,9 @@ use self::networks::Network;
 use self::upstreams::Upstreams;
 use crate::network::Network as TaskNetwork;
 
+// The agent's flags, of which these are a part, are a group of the name that this one would get.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Where DNS is answered, by UDP and TCP
     #[arg(long = "dns", default_value = "[::]:53", value_name = "ADDRESS")]

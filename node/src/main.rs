@@ -82,3 +82,15 @@ fn arguments() -> Vec<std::ffi::OsString> {
     }
     std::env::args_os().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Cli::command().debug_assert();
+    }
+}

@@ -37,7 +37,9 @@ use self::networks::Network;
 use self::upstreams::Upstreams;
 use crate::network::Network as TaskNetwork;
 
+// Flattened into the agent's `Args`, whose group would bear the same name.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Where DNS is answered, by UDP and TCP
     #[arg(long = "dns", default_value = "[::]:53", value_name = "ADDRESS")]

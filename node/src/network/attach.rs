@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 
 use nix::sched::{CloneFlags, setns};
 use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkMessage};
-use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkBridgePort, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 
 use super::attachment::{Attachment, LINK_IN_TASK, mac_of};
 use super::{NetworkError, bridge};
@@ -72,7 +72,12 @@ async fn make_pair(outside: &Handle, task: &File, attachment: &Attachment) -> Re
         .up()
         .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
         .build();
-    Ok(outside.link().add(pair).execute().await?)
+    outside.link().add(pair).execute().await?;
+    let index = bridge::index_of(outside, &attachment.link()).await?.ok_or(NetworkError::NoBridge)?;
+    // A task that calls its own host port is answered by the port it came from. Where the kernel filters what the
+    // bridge passes on (br_netfilter), that is the bridge's doing and not the router's.
+    let port = LinkBridgePort::new(index).hairpin(true);
+    Ok(outside.link().change(port.build()).execute().await?)
 }
 
 async fn configure(inside: &Handle, attachment: &Attachment) -> Result<(), NetworkError> {

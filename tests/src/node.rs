@@ -22,6 +22,7 @@ use crate::{task_root, wait};
 
 pub const PASSWORD: &str = "a-password-for-tests";
 const LOG_TAIL_BYTES: u64 = 12_000;
+const DNS_PORT: u16 = 53;
 
 /// What a test may want different.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +52,7 @@ pub struct Node {
     https_port: u16,
     dns_port: u16,
     dns_http_port: u16,
-    /// Where its balancer listens: an address of its own, so that it can have the real ports.
+    /// Where its balancer listens: an address that no other node has, so that it can have the real ports.
     pub balancer: Ipv4Addr,
     options: Options,
     network: Option<Network>,
@@ -67,10 +68,19 @@ impl Node {
     }
 
     pub fn start_with(options: Options) -> Self {
+        let network = options.own_network.then(Network::new);
+        Self::start_on(network, options)
+    }
+
+    /// The same in a network that is there already.
+    pub fn start_in(network: Network, options: Options) -> Self {
+        Self::start_on(Some(network), options)
+    }
+
+    fn start_on(network: Option<Network>, options: Options) -> Self {
         // Short: sockets below it must fit into the 108 bytes of a unix address.
         let dir = tempfile::Builder::new().prefix("mn").tempdir().expect("a temporary folder");
         let scope = Scope { dir: dir.path().to_owned(), cgroup: fresh_cgroup() };
-        let network = options.own_network.then(Network::new);
         let (address, https_port) = match &network {
             Some(network) => (format!("{}:8080", network.address), 8443),
             None => (format!("127.0.0.1:{}", free_port()), free_port()),
@@ -78,7 +88,7 @@ impl Node {
         let dns_port = options.dns_port.unwrap_or_else(free_port);
         let dns_http_port = free_port();
         let http = Client::new(&address).with_password("admin", PASSWORD);
-        let balancer = fresh_loopback();
+        let balancer = network.as_ref().map_or_else(fresh_loopback, |network| network.address);
         let mut node = Self {
             dir,
             scope,
@@ -248,7 +258,7 @@ impl Node {
     /// In a network of its own the node answers where every node does.
     fn dns_listen(&self) -> SocketAddr {
         if self.network.is_some() {
-            return SocketAddr::from(([0, 0, 0, 0], 53));
+            return SocketAddr::from(([0, 0, 0, 0], DNS_PORT));
         }
         let host = if self.options.dns_host.is_empty() { "127.0.0.1" } else { self.options.dns_host };
         SocketAddr::new(host.parse().expect("an address"), self.dns_port)
@@ -256,7 +266,10 @@ impl Node {
 
     /// Where `dig` finds it.
     pub fn dns(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.dns_port))
+        match &self.network {
+            Some(network) => SocketAddr::from((network.address, DNS_PORT)),
+            None => SocketAddr::from(([127, 0, 0, 1], self.dns_port)),
+        }
     }
 
     /// The HTTP API of its DNS server, with the administrator's credentials.

@@ -4,7 +4,7 @@
 //! under these names: that cannot be reached from everywhere, and of 2014 nothing is left to compare with.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -25,10 +25,15 @@ pub struct Registry {
 
 impl Registry {
     pub fn start() -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// For nodes in a network of their own, on our side of it.
+    pub fn start_at(ip: Ipv4Addr) -> Self {
         let dir = tempfile::Builder::new().prefix("mr").tempdir().expect("a temporary folder");
         // A port that was free a moment ago; the kernel hands out others before it comes round again.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-        let address = format!("127.0.0.1:{port}");
+        let port = TcpListener::bind((ip, 0)).and_then(|l| l.local_addr()).expect("a port").port();
+        let address = format!("{ip}:{port}");
         let config = json!({
             "version": "0.1",
             "log": { "level": "warn", "accesslog": { "disabled": false } },

@@ -106,6 +106,11 @@ fn host_ports_lead_to_tasks_from_everywhere() {
             let url = format!("http://{host}:{}/", port(task, 0));
             assert_eq!(node.network().run(&["curl", "-sS", "--max-time", "10", &url]).unwrap(), id, "{url}");
         }
+        // From the task itself, which does not know that it calls itself.
+        let space = format!("--net=/proc/{}/ns/net", node.task_pid(id).unwrap());
+        let url = format!("http://{own}:{}/", port(task, 0));
+        let curl = ["nsenter", &space, "--", "curl", "-sS", "--max-time", "10", "--noproxy", "*", &url];
+        assert_eq!(node.network().run(&curl).unwrap(), id, "{url} from within");
         let echo = echo_in(node.task_pid(id).unwrap());
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();

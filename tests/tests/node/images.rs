@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use tests::gate::Gate;
 use tests::http::Client;
 use tests::image::{Image, Layer, Packing, busybox, digest};
+use tests::network::Network;
 use tests::node::{Node, Options};
 use tests::registry::Registry;
 use tests::wait;
 
 /// The seed's apps as the article printed them.
-fn seed(name: &str) -> Value {
+pub fn seed(name: &str) -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("seed").join(name);
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
@@ -35,9 +36,13 @@ fn kept(node: &Node, folder: &str) -> usize {
 
 #[test]
 fn the_seeds_docker_apps_run_unchanged() {
-    let registry = Registry::start();
+    // Port 80 of all addresses: in a network of its own no other node of this machine can have it.
+    let network = Network::new();
+    let registry = Registry::start_at(network.outside());
     registry.push_seed();
-    let node = node_with(&registry);
+    let node =
+        Node::start_in(network, Options { agent_args: registry.as_docker_hub(), ..Options::default() });
+    let own = node.network().address;
     for name in ["docker.json", "nginx.json", "python-app.json"] {
         node.post_app(&seed(name));
     }
@@ -49,7 +54,7 @@ fn the_seeds_docker_apps_run_unchanged() {
 
     // Debian's own nginx, in the node's network as the app asks.
     node.wait_running("nginx", 1);
-    let nginx = Client::new("127.0.0.1:80");
+    let nginx = Client::new(&format!("{own}:80"));
     let page = node.wait_for("nginx answers", || nginx.get("/").map_err(|error| error.to_string()));
     assert!(page.status == 200 && page.text().contains("Welcome to nginx!"), "{page}");
     assert!(page.header("Server").starts_with("nginx/"), "{:?}", page.headers);
@@ -58,7 +63,7 @@ fn the_seeds_docker_apps_run_unchanged() {
     let pythons = node.wait_running("python-app", 2);
     let tasks = node.app("python-app").unwrap()["tasks"].clone();
     for task in tasks.as_array().unwrap() {
-        let python = Client::new(&format!("127.0.0.1:{}", task["ports"][0]));
+        let python = Client::new(&format!("{own}:{}", task["ports"][0]));
         let page = node.wait_for("python3 answers", || python.get("/").map_err(|error| error.to_string()));
         assert!(page.status == 200 && page.header("Server").contains("Python/3"), "{page}");
     }

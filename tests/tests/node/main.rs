@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests; clippy only knows functions marked #[test]")]
 
+mod article;
 mod balancer;
 mod balancer_faults;
 mod bridge;

@@ -22,6 +22,7 @@ use imbl::ordmap::DiffItem;
 pub use answer::{Answer, Code, Kind, Record, RecordData, Soa};
 use label::LabelRule;
 pub use names::{Counted, Data, Entry, Names, Service};
+use task::Publisher;
 
 use crate::node::Node;
 use crate::state::App;
@@ -196,13 +197,17 @@ impl Zone {
 
     /// The published tasks with their records, in order of app and id.
     pub fn by_task(&self) -> impl Iterator<Item = TaskRecords> + '_ {
-        let tasks = self.basis.apps.values().flat_map(|app| app.tasks.values().map(move |task| (app, task)));
-        tasks.filter_map(move |(app, task)| {
-            let records = task::records(&self.settings, &self.basis.hosts, app, task);
+        let publishers = self.basis.apps.values().map(|app| Arc::new(Publisher::new(app)));
+        let tasks = publishers.flat_map(|publisher| {
+            let tasks = publisher.app.tasks.values();
+            tasks.map(move |task| (publisher.clone(), task))
+        });
+        tasks.filter_map(move |(publisher, task)| {
+            let records = task::records(&self.settings, &self.basis.hosts, &publisher, task);
             let sayable = records.into_iter().filter(|(name, _)| label::is_sayable(name));
             let records: Vec<_> = sayable.map(|(name, data)| (name, self.data(&data))).collect();
             (!records.is_empty()).then(|| TaskRecords {
-                name: task::discovery_name(&app.spec.id),
+                name: task::discovery_name(&publisher.app.spec.id),
                 id: task.id.to_string(),
                 framework: task.framework.clone(),
                 records,
@@ -236,13 +241,19 @@ struct Differences {
 }
 
 fn task_differences(settings: &Settings, hosts: &Hosts, old: &App, new: &App, found: &mut Differences) {
-    for difference in old.tasks.diff(&new.tasks) {
+    let (old, new) = (Publisher::new(old), Publisher::new(new));
+    if !old.is_alike(&new) {
+        found.removed.extend(records_of(settings, hosts, old));
+        found.added.extend(records_of(settings, hosts, new));
+        return;
+    }
+    for difference in old.app.tasks.diff(&new.app.tasks) {
         match difference {
-            DiffItem::Add(_, task) => found.added.extend(task::records(settings, hosts, new, task)),
-            DiffItem::Remove(_, task) => found.removed.extend(task::records(settings, hosts, old, task)),
+            DiffItem::Add(_, task) => found.added.extend(task::records(settings, hosts, &new, task)),
+            DiffItem::Remove(_, task) => found.removed.extend(task::records(settings, hosts, &old, task)),
             DiffItem::Update { old: (_, before), new: (_, after) } => {
-                let was = task::records(settings, hosts, old, before);
-                let is = task::records(settings, hosts, new, after);
+                let was = task::records(settings, hosts, &old, before);
+                let is = task::records(settings, hosts, &new, after);
                 if was != is {
                     found.removed.extend(was);
                     found.added.extend(is);
@@ -261,7 +272,16 @@ fn tasks_of<'a>(
     basis: &'a Basis,
     app: &'a App,
 ) -> impl Iterator<Item = (String, Data)> + 'a {
-    app.tasks.values().flat_map(move |task| task::records(settings, &basis.hosts, app, task))
+    records_of(settings, &basis.hosts, Publisher::new(app))
+}
+
+fn records_of<'a>(
+    settings: &'a Settings,
+    hosts: &'a Hosts,
+    publisher: Publisher<'a>,
+) -> impl Iterator<Item = (String, Data)> + 'a {
+    let tasks = publisher.app.tasks.values();
+    tasks.flat_map(move |task| task::records(settings, hosts, &publisher, task))
 }
 
 fn app_of(difference: DiffItem<'_, '_, AppId, Arc<App>>) -> AppId {

@@ -8,25 +8,53 @@ use super::names::{Data, Service};
 use super::{Hosts, Settings};
 use crate::AppId;
 use crate::app::{Network, Port, Protocol};
+use crate::health::Verdict;
 use crate::state::App;
 use crate::task::{Task, TaskState};
 
 /// Ends the names that lead to a task's node rather than to the task.
 const NODES: &str = "slave";
 
-/// Whether the task is to be found by its names. A sentenced one is not any more, before anybody stops it.
-///
-/// Health belongs here: a task that is known to be unhealthy is left out.
-pub(super) fn is_published(task: &Task) -> bool {
+/// An app with what the records of each of its tasks depend on beside the task.
+pub(super) struct Publisher<'a> {
+    pub app: &'a App,
+    /// All that could be found are unhealthy: then they are published, since a doubtful answer is better than none.
+    shows_unhealthy: bool,
+}
+
+impl<'a> Publisher<'a> {
+    pub fn new(app: &'a App) -> Self {
+        let is_better = |task: &Task| is_there(task) && app.verdict(task) != Verdict::Unhealthy;
+        Self { app, shows_unhealthy: !app.tasks.values().any(|task| is_better(task)) }
+    }
+
+    /// True if every task's records depend on the task in the same way as those of `other`.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.shows_unhealthy == other.shows_unhealthy
+    }
+
+    /// Whether the task is to be found by its names.
+    fn is_published(&self, task: &Task) -> bool {
+        is_there(task) && (self.shows_unhealthy || self.app.verdict(task) != Verdict::Unhealthy)
+    }
+}
+
+/// A sentenced task is not to be found any more, before anybody stops it.
+fn is_there(task: &Task) -> bool {
     task.state == TaskState::Running && task.is_wanted()
 }
 
 /// Every record of the task; none while it is not published.
-pub(super) fn records(settings: &Settings, hosts: &Hosts, app: &App, task: &Task) -> Vec<(String, Data)> {
-    let mut records = Vec::new();
+pub(super) fn records(
+    settings: &Settings,
+    hosts: &Hosts,
+    publisher: &Publisher<'_>,
+    task: &Task,
+) -> Vec<(String, Data)> {
+    let (mut records, app) = (Vec::new(), publisher.app);
     let Some(host) = hosts.get(&task.node) else { return records };
     let framework = settings.label_rule.fragment(&task.framework);
-    if !is_published(task) || framework.is_empty() {
+    if !publisher.is_published(task) || framework.is_empty() {
         return records;
     }
     let spec = app.spec_of(task.version).unwrap_or(&app.spec);

@@ -8,7 +8,7 @@ use crate::TaskId;
 use crate::app::{AppSpec, Protocol};
 use crate::ids::IdSource;
 use crate::task::{Exit, KillReason, TaskChange};
-use crate::testing::{Lab, node, port, spec};
+use crate::testing::{Lab, health_check, node, port, spec};
 use crate::{Command, NodeId};
 
 const VIEW: View = View { node: NodeId(1), leader: Some(NodeId(1)) };
@@ -173,6 +173,39 @@ fn only_running_tasks_are_published_and_sentenced_ones_no_more() {
     let after = zone.next(&lab.state, VIEW);
     assert_eq!((after.serial(), after.last_change()), (zone.serial(), zone.last_change()));
     assert_eq!(after.index(), lab.state.index);
+}
+
+#[test]
+fn unhealthy_tasks_are_published_only_if_all_are() {
+    let mut lab = Lab::new();
+    let mut app = AppSpec { instances: 2, health_checks: vec![health_check()], ..spec("/a") };
+    app.ports = vec![port(10_000, None)];
+    lab.put(app);
+    lab.settle();
+    let tasks = lab.tasks();
+    let mut zone = zone_of(&lab);
+    // Which tasks are there, by their ports.
+    let mut expect = |lab: &Lab, expected: &[usize]| {
+        zone = zone.next(&lab.state, VIEW);
+        let services = answers(&zone, "_a._tcp.marathon.mesos", Kind::Srv);
+        let is_there =
+            |at: &usize| services.iter().any(|s| s.ends_with(&format!(":{}", tasks[*at].ports[0])));
+        assert_eq!((0..2).filter(is_there).collect::<Vec<_>>(), expected, "{services:?}");
+        assert_eq!(listed(&zone), listed(&zone_of(lab)), "followed and made anew");
+        assert_eq!(zone.by_task().count(), expected.len());
+    };
+    expect(&lab, &[0, 1]);
+    lab.judged(&tasks[0].id, 1);
+    expect(&lab, &[1]);
+    lab.judged(&tasks[1].id, 1);
+    expect(&lab, &[0, 1]);
+    lab.judged(&tasks[1].id, 0);
+    expect(&lab, &[1]);
+    // The only healthy one ends: a doubtful answer is better than none.
+    lab.ended(&tasks[1].id, Exit::Code(1));
+    expect(&lab, &[0]);
+    lab.judged(&tasks[0].id, 0);
+    expect(&lab, &[0]);
 }
 
 #[test]

@@ -128,8 +128,11 @@ impl Browser {
     /// A property as scripts see it, e.g. the `value` of a field.
     #[track_caller]
     pub fn property(&self, selector: &str, name: &str) -> Value {
-        let element = self.wait(&format!("{selector} is there"), || self.find(selector));
-        self.must("GET", &format!("/element/{}/property/{name}", element.0), &Value::Null)
+        self.wait(&format!("{selector} has a {name}"), || {
+            let element = self.find(selector)?;
+            // It may have been replaced since it was found; then it is looked for again.
+            self.ask("GET", &format!("/element/{}/property/{name}", element.0), &Value::Null)
+        })
     }
 
     fn find(&self, selector: &str) -> Result<Element, String> {

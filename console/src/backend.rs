@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt};
 use model::auth::Actor;
 use model::ids::RequestId;
 use model::node::Resources;
@@ -239,6 +239,10 @@ pub trait Backend: Send + Sync + 'static {
     /// What labels and ports of an app do not get from it, in sentences.
     fn balancer_faults(&self, _app: &AppId) -> Vec<String> {
         Vec::new()
+    }
+    /// An item whenever what the balancer knows of itself or of an app is another than before.
+    fn balancer_moves(&self) -> BoxStream<'static, ()> {
+        futures::stream::empty().boxed()
     }
     /// Asks init; returns once it accepted.
     async fn power(&self, power: Power) -> Result<(), String>;

@@ -35,6 +35,8 @@ pub struct Scope {
     app: Option<String>,
     /// The page shows events, which come with everything that happens.
     events: Option<u8>,
+    /// The page shows the balancer, which moves some time after the state.
+    balancer: Option<u8>,
     task: Option<String>,
     stdout: Option<u64>,
     stderr: Option<u64>,
@@ -56,6 +58,9 @@ pub async fn stream(context: Context, Query(scope): Query<Scope>) -> Response {
     let mut events: Vec<Events> = vec![changes(context.backend.watch(), about), beats()];
     if app.is_some() {
         events.push(preparations(context.backend.preparing()));
+    }
+    if (app.is_some() && task.is_none()) || scope.balancer.is_some() {
+        events.push(context.backend.balancer_moves().map(|()| moved()).boxed());
     }
     if let Some(task) = task {
         for (stream, offset) in [(LogStream::Stdout, scope.stdout), (LogStream::Stderr, scope.stderr)] {
@@ -107,9 +112,14 @@ fn preparations(watch: watch::Receiver<Arc<Preparing>>) -> Events {
     let later = stream::unfold(watch, |mut watch| async move {
         // The node ends: so does the page's stream, by itself.
         watch.changed().await.ok()?;
-        Some((Event::default().event("change").data("-"), watch))
+        Some((moved(), watch))
     });
     later.boxed()
+}
+
+/// A `change` of something that is not in the state.
+fn moved() -> Event {
+    Event::default().event("change").data("-")
 }
 
 /// Whether a page about this would look different. Compares by identity: unchanged parts of a state

@@ -17,6 +17,7 @@ struct BalancerPage {
 
 pub async fn show(context: Context) -> Response {
     let status = context.backend.balancer().await;
-    let frame = Frame { live: Some(String::new()), ..context.frame(t::BALANCER_TITLE, Tab::Balancer) };
+    let frame =
+        Frame { live: Some("balancer=1".to_owned()), ..context.frame(t::BALANCER_TITLE, Tab::Balancer) };
     render(&BalancerPage { frame, balancer: balancer::view(status) })
 }

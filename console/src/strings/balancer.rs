@@ -10,10 +10,9 @@ pub const BALANCER_IDLE_TEXT: &str =
 pub const BALANCER_ERROR: &str = "Not as it should be:";
 pub const BALANCER_FAULTS: &str = "Balancer";
 pub const BALANCER_CHANGE: &str = "Last change";
-pub const BALANCER_WHY: &str = "Because";
 pub const BALANCER_RELOADS: &str = "Reloads";
-pub const BALANCER_WRITTEN: &str = "A configuration was written.";
-pub const BALANCER_LOADED: &str = "A new configuration was loaded.";
+pub const BALANCER_WRITTEN: &str = "A configuration was written";
+pub const BALANCER_LOADED: &str = "A new configuration was loaded";
 pub const FRONTS_TITLE: &str = "Front ends";
 pub const FRONTS_EMPTY: &str = "It listens nowhere.";
 pub const BACKS_TITLE: &str = "Back ends";
@@ -21,7 +20,7 @@ pub const BACKS_EMPTY: &str = "None.";
 pub const SERVERS_EMPTY: &str = "No instance is behind it.";
 pub const COLUMN_FRONT: &str = "Front end";
 pub const COLUMN_BIND: &str = "Listens on";
-pub const COLUMN_SESSIONS: &str = "Now";
+pub const COLUMN_SESSIONS: &str = "Sessions now";
 pub const COLUMN_RATE: &str = "Per second";
 pub const COLUMN_TOTAL: &str = "In all";
 pub const COLUMN_TRAFFIC: &str = "In and out";
@@ -40,8 +39,8 @@ pub fn balancer_running(version: &str, since: &str) -> String {
 
 pub fn balancer_servers(count: usize) -> String {
     match count {
-        1 => "One server was changed without a reload.".to_owned(),
-        count => format!("{count} servers were changed without a reload."),
+        1 => "One server was changed without a reload".to_owned(),
+        count => format!("{count} servers were changed without a reload"),
     }
 }
 
@@ -50,5 +49,5 @@ pub fn traffic(received: &str, sent: &str) -> String {
 }
 
 pub fn back_end(sessions: &u64, rate: &u64, total: &u64, errors: &u64) -> String {
-    format!("{sessions} now, {rate} per second, {total} in all, {errors} errors")
+    format!("{sessions} sessions now, {rate} per second, {total} in all, {errors} errors")
 }

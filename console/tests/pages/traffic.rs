@@ -70,7 +70,7 @@ async fn the_balancer_is_shown_with_what_it_does_and_what_it_cannot() {
     for says in [
         "href=\"/balancer\" data-go=\"b\" aria-current=\"page\"",
         "HAProxy 3.0.11",
-        "2 servers were changed without a reload. Because: the state changed",
+        "2 servers were changed without a reload (the state changed)",
         "shop_web_10000",
         "192.168.7.22:31002",
         "mark deploying\">DRAIN",

@@ -216,6 +216,10 @@ impl Backend for NodeBackend {
         self.balancer.faults(app)
     }
 
+    fn balancer_moves(&self) -> BoxStream<'static, ()> {
+        self.balancer.moves()
+    }
+
     async fn power(&self, power: Power) -> Result<(), String> {
         if !self.init.world().borrow().connected {
             return Err("init does not answer".to_owned());

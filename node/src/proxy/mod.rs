@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use cluster::Cluster;
 use console::{BalancerChange, BalancerStatus};
+use futures::stream::{self, BoxStream, StreamExt};
 use model::balancer::{Bind, Seats, Settings};
 use model::{AppId, NodeId, TaskId};
 use tokio::sync::watch;
@@ -121,6 +122,17 @@ impl Handle {
     /// Sentences about what an app's labels or ports do not get.
     pub fn faults(&self, app: &AppId) -> Vec<String> {
         self.known.borrow().faults.get(app).cloned().unwrap_or_default()
+    }
+
+    /// An item whenever what this handle tells is another than before.
+    pub fn moves(&self) -> BoxStream<'static, ()> {
+        let mut known = self.known.clone();
+        known.mark_unchanged();
+        let moves = stream::unfold(known, |mut known| async move {
+            known.changed().await.ok()?;
+            Some(((), known))
+        });
+        moves.boxed()
     }
 
     /// Everything the page shows; asks HAProxy for its figures.

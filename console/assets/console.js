@@ -197,6 +197,10 @@
   });
   offerCopies();
 
+  // On a phone the bar is wider than the window: it begins where one is.
+  const here = document.querySelector(".bar nav a[aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 40;
+
   for (const pane of document.querySelectorAll(".log pre[data-tail]")) pane.scrollTop = pane.scrollHeight;
   synchronise();
   count();

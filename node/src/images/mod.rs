@@ -214,7 +214,8 @@ impl Images {
             }
         };
         let outcome = match pulled {
-            Ok(image) => {
+            // Pinned until it is so for its tasks.
+            Ok((image, _pin)) => {
                 tracing::info!(image = %reference, digest = %image.digest, "pulled");
                 Ok(self.ready(image))
             }

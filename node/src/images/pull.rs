@@ -22,7 +22,7 @@ use super::manifest::{self, CONFIG_BYTES_MAX, Descriptor, Document, Manifest, Ma
 use super::mirror::Mirrors;
 use super::reference::{Digest, Reference, Version};
 use super::registry::{self, RegistryError, Repository};
-use super::store::{Image, Store, Work};
+use super::store::{Image, Pin, Store, Work};
 use super::unpack::{self, Limits, UnpackError};
 
 /// Waits before a request that failed by bad luck is made again.
@@ -120,13 +120,13 @@ impl Puller {
         }
     }
 
-    /// Makes the image of that name be here as the registry has it now.
+    /// Makes the image of that name be here as the registry has it now, and keeps it here for as long as the pin lives.
     pub async fn pull(
         &self,
         reference: &Reference,
         now: Timestamp,
         progress: &Progress,
-    ) -> Result<Arc<Image>, PullError> {
+    ) -> Result<(Arc<Image>, Pin), PullError> {
         let endpoint = self.mirrors.endpoint(&reference.registry);
         let registry = match endpoint.host == reference.registry {
             true => reference.registry.clone(),
@@ -138,14 +138,15 @@ impl Puller {
             && retry(|| repository.digest_of(&reference.version)).await.map_err(&at)?
                 == Some(image.digest.clone())
         {
-            return Ok(image);
+            let pin = self.store.pin(&image.layers);
+            return Ok((image, pin));
         }
         let (digest, manifest) = find_manifest(&repository, &reference.version, &at).await?;
         let what = "its configuration";
         let config =
             retry(|| repository.blob(&manifest.config, CONFIG_BYTES_MAX, what)).await.map_err(&at)?;
         let (config, diffs) = manifest::parse_config(&config, manifest.layers.len())?;
-        let _pin = self.store.pin(&diffs);
+        let pin = self.store.pin(&diffs);
         let missing: Vec<(&Descriptor, &Digest)> = {
             let mut seen = std::collections::HashSet::new();
             let both = manifest.layers.iter().zip(&diffs);
@@ -158,9 +159,10 @@ impl Puller {
         .await?;
         let image = Image::new(reference, digest, config, &diffs, now);
         let store = self.store.clone();
-        blocking(move || store.put_image(image))
+        let image = blocking(move || store.put_image(image))
             .await
-            .map_err(|source| PullError::Disk { step: "noting the image", source })
+            .map_err(|source| PullError::Disk { step: "noting the image", source })?;
+        Ok((image, pin))
     }
 
     async fn layer(

@@ -187,6 +187,11 @@ impl Store {
         self.lock().layers.contains(layer)
     }
 
+    /// Layers that are to stay for a task or a pull, whether they are here or not.
+    pub fn pinned(&self) -> HashSet<Digest> {
+        self.lock().pins.keys().cloned().collect()
+    }
+
     /// From now on these layers stay, those that are here and those that come.
     pub fn pin(self: &Arc<Self>, layers: &[Digest]) -> Pin {
         let mut inner = self.lock();

@@ -22,8 +22,11 @@ impl Images {
         let store = &self.puller.store;
         let (_, total) = store.space()?;
         let short = (total / SHORT_PART).min(SHORT_BYTES_MAX);
-        let used = used_layers(bundles)?;
-        sweep(store, &used, self.cluster.now(), keep, || store.space().is_ok_and(|(free, _)| free < short))
+        // In this order: what is neither pinned nor in a bundle yet is used later than now, and so not old.
+        let now = self.cluster.now();
+        let mut used = store.pinned();
+        used.extend(used_layers(bundles)?);
+        sweep(store, &used, now, keep, || store.space().is_ok_and(|(free, _)| free < short))
     }
 }
 

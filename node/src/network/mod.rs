@@ -39,8 +39,17 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Of what is shown to people.
 const FAULT_CHARS_MAX: usize = 200;
 /// What the kernel needs for all this; where it has them built in, or loads them by itself, nothing happens.
-const MODULES: [&str; 8] =
-    ["bridge", "veth", "nf_tables", "nft_chain_nat", "nft_nat", "nft_masq", "nft_fib_inet", "nft_ct"];
+const MODULES: [&str; 9] = [
+    "bridge",
+    "veth",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_nat",
+    "nft_masq",
+    "nft_fib_inet",
+    "nft_ct",
+    "nft_meta_bridge",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {

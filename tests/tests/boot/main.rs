@@ -7,4 +7,3 @@ mod host;
 mod image;
 mod machine;
 mod power;
-mod slots;

@@ -2,9 +2,10 @@
 //!
 //! Prints one line of JSON; with CLIENTS 0 it only idles, and tells what that costs. For `scripts/bench`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, Config, Proposal, Timers};
+use cluster::{Cluster, Config, NoWire, Proposal, Start, Timers};
 use model::auth::Actor;
 use model::{Command, NodeId, Origin};
 
@@ -41,8 +42,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (clients, seconds): (usize, u64) = (clients.parse()?, seconds.parse()?);
     let opening = Instant::now();
-    let config = Config { dir: dir.into(), node: NodeId(1), timers: Timers::default(), reserve_bytes: 0 };
-    let cluster = Cluster::open(config).await?;
+    let config = Config {
+        dir: dir.into(),
+        node: NodeId(1),
+        start: Start::Alone,
+        timers: Timers::default(),
+        reserve_bytes: 0,
+    };
+    let cluster = Cluster::open(config, Arc::new(NoWire)).await?;
     cluster.leadership().wait_for(|leadership| leadership.is_self).await?;
     let open_ms = opening.elapsed().as_millis();
 

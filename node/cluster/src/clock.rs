@@ -5,10 +5,11 @@
 //! CLOCK_BOOTTIME: it neither freezes for a year nor goes back. Without such a leader it is the wall clock.
 
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::Timestamp;
 use nix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
 
 /// A point of cluster time and when, by CLOCK_BOOTTIME, it was now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,11 @@ impl ClusterClock {
         *base = base.advance(wall().max(at_least), boottime_ms());
         base.at
     }
+}
+
+/// The moment `after` from now, by the clock that timers run on.
+pub fn deadline(after: Duration) -> Instant {
+    Instant::now() + after
 }
 
 /// Milliseconds since this machine booted, suspended time included.

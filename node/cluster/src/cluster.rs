@@ -1,47 +1,24 @@
 //! The handle that the rest of the program holds.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use model::auth::Actor;
-use model::ids::RequestId;
-use model::{Applied, Command, Envelope, NodeId, Origin, State, Timestamp};
-use openraft::ReadPolicy;
+use model::{NodeId, State, Timestamp};
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, InitializeError, LinearizableReadError, RaftError};
-use openraft::raft::ClientWriteResponse;
+use openraft::errors::{InitializeError, RaftError};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::ClusterClock;
-use crate::config::Config;
-use crate::error::{Failure, OpenError, ProposeError, ReadError};
-use crate::network::Alone;
-use crate::observer::{Leadership, Observer, Raft, Types};
+use crate::config::{Config, Start};
+use crate::error::{Failure, OpenError};
+use crate::network::Network;
+use crate::observer::{Leadership, Observer, Raft};
+use crate::propose::IN_FLIGHT_BYTES_MAX;
 use crate::space::Space;
 use crate::storage::{LOG_FILE, Storage, WAL_FILE};
-use crate::types::{Logged, Members, Peer};
-
-/// Bytes of one command in JSON. Above the largest request body and the largest plan or report.
-pub const COMMAND_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Bytes of all commands that wait for an answer; beyond that, proposers wait. Raft's own queue counts commands only,
-/// and thousands of the largest would not fit a small node's memory.
-const IN_FLIGHT_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// After this the proposer is told that the outcome is unknown.
-const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A command and on whose behalf it is proposed. Format and time are added here.
-#[derive(Debug, Clone)]
-pub struct Proposal {
-    pub actor: Actor,
-    pub origin: Origin,
-    pub request_id: Option<RequestId>,
-    pub expected_version: Option<Timestamp>,
-    pub command: Command,
-}
+use crate::types::{Members, Peer};
+use crate::wire::Wire;
 
 /// Figures of this node's part of the log. Indices count entries from 0; `None` means none yet. They may lag an answer
 /// of `propose` by a moment.
@@ -61,16 +38,17 @@ pub struct Metrics {
 #[derive(Clone)]
 pub struct Cluster(Arc<Inner>);
 
-struct Inner {
-    raft: Raft,
+pub(crate) struct Inner {
+    pub(crate) raft: Raft,
+    pub(crate) wire: Arc<dyn Wire>,
     node: NodeId,
     dir: PathBuf,
     clock: Arc<ClusterClock>,
-    space: Arc<Space>,
-    in_flight: Semaphore,
+    pub(crate) space: Arc<Space>,
+    pub(crate) in_flight: Semaphore,
     state: watch::Receiver<Arc<State>>,
     leadership: watch::Receiver<Leadership>,
-    failure: watch::Sender<Option<Failure>>,
+    pub(crate) failure: watch::Sender<Option<Failure>>,
     /// What `shutdown` must see the end of.
     closing: Mutex<Option<Closing>>,
 }
@@ -82,9 +60,9 @@ struct Closing {
 }
 
 impl Cluster {
-    /// Opens the state folder and starts taking part. A pristine folder becomes a cluster of one. Returns before a
-    /// leader is known: see [`Cluster::leadership`].
-    pub async fn open(config: Config) -> Result<Self, OpenError> {
+    /// Opens the state folder and starts taking part; a pristine folder becomes what `config.start` says. Others are
+    /// reached by `wire`. Returns before a leader is known: see [`Cluster::leadership`].
+    pub async fn open(config: Config, wire: Arc<dyn Wire>) -> Result<Self, OpenError> {
         let raft_config = config.raft().validate().map_err(|error| OpenError::Raft(error.to_string()))?;
         let failure = watch::Sender::new(None);
         let (for_storage, failure_of_storage) = (config.clone(), failure.clone());
@@ -93,10 +71,13 @@ impl Cluster {
             .map_err(|error| OpenError::Raft(error.to_string()))??;
         let Storage { lock, store, writer, machine, clock, space } = storage;
         let (state, for_signing) = (machine.watch(), store.clone());
-        let raft = Raft::new(config.node.0, Arc::new(raft_config), Alone, store, machine)
+        let network = Network::new(wire.clone());
+        let raft = Raft::new(config.node.0, Arc::new(raft_config), network, store, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
-        initialize(&raft, config.node).await?;
+        if config.start == Start::Alone {
+            initialize(&raft, config.node).await?;
+        }
         let (sender, leadership) = watch::channel(Leadership::default());
         let observer =
             Observer { raft: raft.clone(), node: config.node, leadership: sender, failure: failure.clone() };
@@ -106,6 +87,7 @@ impl Cluster {
         let in_flight = Semaphore::new(IN_FLIGHT_BYTES_MAX as usize);
         Ok(Self(Arc::new(Inner {
             raft,
+            wire,
             node,
             dir,
             clock,
@@ -116,6 +98,10 @@ impl Cluster {
             failure,
             closing,
         })))
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     pub fn node(&self) -> NodeId {
@@ -140,67 +126,6 @@ impl Cluster {
     /// Cluster time as this node estimates it. Never goes back, never stands still.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
-    }
-
-    /// Replicates a command; answers once it is durable on a majority and applied here. Dropping the future does not
-    /// take the command back.
-    pub async fn propose(&self, proposal: Proposal) -> Result<Applied, ProposeError> {
-        let inner = &self.0;
-        if let Some(failure) = &*inner.failure.borrow() {
-            return Err(ProposeError::Failed(failure.reason.clone()));
-        }
-        let (envelope, bytes) = self.envelope(proposal)?;
-        self.check_space()?;
-        let write = async {
-            let _room = inner.in_flight.acquire_many(bytes).await;
-            inner.raft.client_write(Logged(Arc::new(envelope))).await
-        };
-        match tokio::time::timeout(PROPOSE_TIMEOUT, write).await {
-            Ok(answer) => answered(answer),
-            Err(_) => Err(ProposeError::TimedOut),
-        }
-    }
-
-    /// The command as it is replicated, and its size in bytes.
-    fn envelope(&self, proposal: Proposal) -> Result<(Envelope, u32), ProposeError> {
-        let Proposal { actor, origin, request_id, expected_version, command } = proposal;
-        let (format, at) = (model::command::FORMAT, self.now());
-        let envelope = Envelope { format, request_id, actor, origin, at, expected_version, command };
-        let mut count = Count(0);
-        serde_json::to_writer(&mut count, &envelope)
-            .map_err(|error| ProposeError::Failed(format!("the command cannot be encoded: {error}")))?;
-        match u32::try_from(count.0) {
-            Ok(bytes) if count.0 <= COMMAND_BYTES_MAX => Ok((envelope, bytes)),
-            _ => Err(ProposeError::TooLarge { limit: COMMAND_BYTES_MAX }),
-        }
-    }
-
-    fn check_space(&self) -> Result<(), ProposeError> {
-        let reserve = self.0.space.reserve();
-        match self.0.space.free() {
-            Ok(free) if free < reserve => Err(ProposeError::NoSpace { free, reserve }),
-            Ok(_) => Ok(()),
-            Err(error) => Err(ProposeError::Failed(format!("the state folder does not answer: {error}"))),
-        }
-    }
-
-    /// A state that includes every write acknowledged before the call, confirmed by a majority (ReadIndex).
-    pub async fn read(&self) -> Result<Arc<State>, ReadError> {
-        let inner = &self.0;
-        if let Some(failure) = &*inner.failure.borrow() {
-            return Err(ReadError::Failed(failure.reason.clone()));
-        }
-        let confirmed = inner.raft.ensure_linearizable(ReadPolicy::ReadIndex);
-        match tokio::time::timeout(READ_TIMEOUT, confirmed).await {
-            Ok(Ok(_)) => Ok(self.state()),
-            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {
-                Err(ReadError::NoLeader)
-            }
-            Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) | Err(_) => {
-                Err(ReadError::NoQuorum)
-            }
-            Ok(Err(RaftError::Fatal(fatal))) => Err(ReadError::Failed(fatal.to_string())),
-        }
     }
 
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
@@ -236,6 +161,10 @@ impl Cluster {
             return;
         };
         observer.abort();
+        self.0.failure.send_if_modified(|failure| {
+            failure.get_or_insert_with(|| Failure { reason: "this node stopped taking part".to_owned() });
+            true
+        });
         if let Err(error) = self.0.raft.shutdown().await {
             tracing::warn!(%error, "the consensus engine did not end cleanly");
         }
@@ -244,22 +173,6 @@ impl Cluster {
             tracing::warn!("the log's writer thread did not end cleanly");
         }
     }
-}
-
-/// What openraft's answer means to a proposer.
-fn answered(
-    answer: Result<ClientWriteResponse<Types>, RaftError<Types, ClientWriteError<Types>>>,
-) -> Result<Applied, ProposeError> {
-    let response = answer.map_err(|error| match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => ProposeError::NoLeader,
-        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => {
-            ProposeError::Unknown("the leader changed meanwhile".to_owned())
-        }
-        // Not answered to ordinary writes.
-        RaftError::APIError(error) => ProposeError::Failed(error.to_string()),
-        RaftError::Fatal(fatal) => ProposeError::Unknown(fatal.to_string()),
-    })?;
-    response.data.0.ok_or_else(|| ProposeError::Unknown("the entry had no answer".to_owned()))
 }
 
 /// Makes a pristine node a cluster of one; leaves any other alone.
@@ -271,19 +184,5 @@ async fn initialize(raft: &Raft, node: NodeId) -> Result<(), OpenError> {
     match raft.initialize(Members::from([(node.0, Peer::default())])).await {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
         Err(error) => Err(failed(&error)),
-    }
-}
-
-/// Counts bytes without keeping them.
-struct Count(usize);
-
-impl io::Write for Count {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0 += data.len();
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

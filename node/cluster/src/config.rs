@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use model::NodeId;
+use model::{ClusterId, NodeId};
 use openraft::SnapshotPolicy;
 
 #[derive(Debug, Clone)]
@@ -11,9 +11,20 @@ pub struct Config {
     pub dir: PathBuf,
     /// This installation's identity. A folder of another node is refused.
     pub node: NodeId,
+    pub start: Start,
     pub timers: Timers,
     /// Proposals are refused while less is free on the state folder's file system.
     pub reserve_bytes: u64,
+}
+
+/// What becomes of a folder that holds nothing yet. Later openings go on with what it holds, whichever is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// A cluster of one, with no id until it is claimed.
+    Alone,
+    /// A member of this cluster: it keeps still until the leader sends it the log. A folder of another cluster, or of
+    /// a cluster of one, is refused.
+    Join(ClusterId),
 }
 
 /// Raft's timers in milliseconds. A dead leader is replaced after `election_max` plus a random time between

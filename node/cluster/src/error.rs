@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use model::{ClusterId, NodeId};
+use serde::{Deserialize, Serialize};
 
 use crate::codec::CodecError;
 
@@ -22,6 +23,8 @@ pub enum OpenError {
     OtherNode { path: PathBuf, found: NodeId, expected: NodeId },
     #[error("{path} belongs to cluster {expected}, but the snapshots beside it to cluster {found}")]
     OtherCluster { path: PathBuf, found: ClusterId, expected: ClusterId },
+    #[error("{path} holds the log of {found}, this node is to join cluster {wanted}")]
+    Foreign { path: PathBuf, found: String, wanted: ClusterId },
     #[error("{path}: the value of `{key}` cannot be read")]
     Meta { path: PathBuf, key: &'static str, source: serde_json::Error },
     #[error(transparent)]
@@ -40,9 +43,10 @@ pub enum OpenError {
 
 /// Why a proposal has no answer. Everything but `TimedOut` and `Unknown` means that it was not applied and never
 /// will be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ProposeError {
-    #[error("this node does not lead, or there is no leader now")]
+    #[error("no server leads the cluster now, or it cannot be reached from here")]
     NoLeader,
     #[error("{free} bytes are free for the cluster's log, and {reserve} must stay in reserve")]
     NoSpace { free: u64, reserve: u64 },
@@ -57,13 +61,25 @@ pub enum ProposeError {
 }
 
 /// Why a fresh read is not to be had now.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReadError {
-    #[error("this node does not lead, or there is no leader now")]
+    #[error("no server leads the cluster now, or it cannot be reached from here")]
     NoLeader,
+    #[error("this node has not caught up with the leader in time")]
+    Behind,
     #[error("no majority of servers answered in time")]
     NoQuorum,
     #[error("the cluster's log failed: {0}")]
+    Failed(String),
+}
+
+/// Why the members did not change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipError {
+    #[error("this node does not lead")]
+    NoLeader,
+    #[error("the members did not change: {0}")]
     Failed(String),
 }
 

@@ -3,9 +3,12 @@
 //! The rest of the program sees a [`Cluster`]: the latest applied `State`, a watch on it, `propose` and `read`. No
 //! type of openraft appears in this interface, so that a move to its next version ends here.
 //!
-//! `cluster` is the handle; `storage` opens the state folder; `machine` applies; `log_store` and `snapshot` keep;
-//! `observer` watches; `network` will connect; `clock` tells the time and `space` what is left of the disk.
+//! `cluster` is the handle; `propose` and `read` work from any server, `membership` says who takes part; `storage` opens
+//! the state folder; `machine` applies; `log_store` and `snapshot` keep; `observer` watches; `network` asks other servers
+//! over a `wire` that the caller brings, `answer` is its other end and `message` what passes; `clock` tells the time and
+//! `space` what is left of the disk.
 
+mod answer;
 mod clock;
 mod cluster;
 mod codec;
@@ -13,17 +16,25 @@ mod config;
 mod error;
 mod log_store;
 mod machine;
+mod membership;
+mod message;
 mod network;
 mod observer;
+mod propose;
+mod read;
 mod snapshot;
 mod space;
 mod storage;
 mod types;
+mod wire;
 
-pub use cluster::{COMMAND_BYTES_MAX, Cluster, Metrics, Proposal};
-pub use config::{Config, Timers};
-pub use error::{Failure, OpenError, ProposeError, ReadError};
+pub use cluster::{Cluster, Metrics};
+pub use config::{Config, Start, Timers};
+pub use error::{Failure, MembershipError, OpenError, ProposeError, ReadError};
+pub use membership::{Member, Progress};
 pub use observer::Leadership;
+pub use propose::{COMMAND_BYTES_MAX, Proposal};
+pub use wire::{Lane, NoWire, Target, Wire, WireError};
 
 #[cfg(test)]
 mod tests;

@@ -146,16 +146,37 @@ fn parse_name(name: &str) -> Option<Name> {
     Some((index.parse().ok()?, term.parse().ok()?))
 }
 
+/// A snapshot as bytes for another server: the same as its file.
+pub fn to_bytes(meta: &SnapshotMeta, state: &State) -> io::Result<Vec<u8>> {
+    let last = meta.last_log_id.ok_or_else(|| io::Error::other("a snapshot of nothing"))?;
+    let mut bytes = Vec::new();
+    compose(&mut bytes, &Header { membership: meta.last_membership.clone(), last }, state)?;
+    Ok(bytes)
+}
+
+/// What [`to_bytes`] made. `from` takes the place of a file's name in errors.
+pub fn from_bytes(from: &Path, bytes: &[u8]) -> Result<(SnapshotMeta, Arc<State>), OpenError> {
+    let Stored { meta, state, .. } = decode(from, bytes)?;
+    Ok((meta, state))
+}
+
 fn write(path: &Path, header: &Header, state: &State) -> io::Result<u64> {
-    let mut out = Hashing { out: BufWriter::new(File::create(path)?), sha256: Sha256::new(), bytes: 0 };
+    let mut out = BufWriter::new(File::create(path)?);
+    let bytes = compose(&mut out, header, state)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    Ok(bytes)
+}
+
+/// Writes all of a snapshot; the number of its bytes.
+fn compose(out: &mut impl Write, header: &Header, state: &State) -> io::Result<u64> {
+    let mut out = Hashing { out, sha256: Sha256::new(), bytes: 0 };
     writeln!(out, "{MAGIC} {FORMAT}")?;
     serde_json::to_writer(&mut out, header)?;
     out.write_all(b"\n")?;
     serde_json::to_writer(&mut out, state)?;
     out.write_all(b"\n")?;
-    let Hashing { mut out, sha256, bytes } = out;
+    let Hashing { out, sha256, bytes } = out;
     writeln!(out, "{:x}", sha256.finalize())?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     Ok(bytes + SHA256_HEX_LEN as u64 + 1)
 }
 

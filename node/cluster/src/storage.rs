@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use crate::clock::ClusterClock;
-use crate::config::Config;
+use crate::config::{Config, Start};
 use crate::error::{Failure, OpenError};
 use crate::log_store::LogStore;
 use crate::machine::Machine;
@@ -46,8 +46,9 @@ impl Storage {
         }
         let stored = snapshots.load()?;
         let snapshot = stored.as_ref().and_then(|stored| stored.meta.last_log_id);
-        let (store, writer) = LogStore::open(&path, config.node, snapshot, failure, delete_limit)?;
+        let (store, writer) = LogStore::open(&path, config, snapshot, failure, delete_limit)?;
         check_cluster(&store, stored.as_ref(), &path)?;
+        check_start(&store, config.start, &path)?;
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("sync"))?;
         let clock = Arc::new(ClusterClock::new());
         let machine = Machine::new(stored, snapshots, clock.clone(), space.clone());
@@ -63,6 +64,18 @@ fn check_cluster(store: &LogStore, stored: Option<&Stored>, path: &Path) -> Resu
             Err(OpenError::OtherCluster { path: path.to_owned(), found, expected })
         }
         _ => Ok(()),
+    }
+}
+
+/// Votes given in one cluster must never count in another.
+fn check_start(store: &LogStore, start: Start, path: &Path) -> Result<(), OpenError> {
+    match (start, store.cluster()) {
+        (Start::Alone, _) => Ok(()),
+        (Start::Join(wanted), Some(found)) if found == wanted => Ok(()),
+        (Start::Join(wanted), found) => {
+            let found = found.map_or("a cluster of one".to_owned(), |found| format!("cluster {found}"));
+            Err(OpenError::Foreign { path: path.to_owned(), found, wanted })
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use cluster::{Cluster, Timers};
+use cluster::{Cluster, NoWire, Start, Timers};
 use tokio_util::sync::CancellationToken;
 
 use crate::Exit;
@@ -153,14 +153,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     init.phase("front doors", true);
 
     init.phase("cluster state", false);
-    let cluster = Cluster::open(cluster::Config {
+    let config = cluster::Config {
         dir: args.paths.state.clone(),
         node,
+        start: Start::Alone,
         timers: Timers::default(),
         reserve_bytes: args.state_reserve * 1024 * 1024,
-    })
-    .await
-    .context("the cluster's log")?;
+    };
+    let cluster = Cluster::open(config, Arc::new(NoWire)).await.context("the cluster's log")?;
     init.phase("cluster state", true);
 
     let claim = Arc::new(claim::Claim::new(identity.claim_code));

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
+use crate::config::Start;
 use crate::error::OpenError;
 use crate::types::{Entry, LogId, Vote};
 
@@ -67,8 +68,8 @@ pub struct Db {
 }
 
 impl Db {
-    /// Opens or creates the file for `node`.
-    pub fn open(path: &Path, node: NodeId) -> Result<Self, OpenError> {
+    /// Opens or creates the file for `node`. A fresh file of a node that joins is its cluster's from the first byte.
+    pub fn open(path: &Path, node: NodeId, start: Start) -> Result<Self, OpenError> {
         let failed = |what| move |source| OpenError::Database { what, path: path.to_owned(), source };
         let conn = Connection::open(path).map_err(failed("open"))?;
         // The answer names the mode; a file system without shared memory would answer `delete`.
@@ -81,12 +82,12 @@ impl Db {
         conn.execute_batch(PRAGMAS).map_err(failed("configure"))?;
         conn.execute_batch(CREATE).map_err(failed("create tables in"))?;
         let db = Self { conn };
-        db.check_owner(path, node)?;
+        db.check_owner(path, node, start)?;
         Ok(db)
     }
 
     /// Refuses a file of another schema or node; signs a fresh one.
-    fn check_owner(&self, path: &Path, node: NodeId) -> Result<(), OpenError> {
+    fn check_owner(&self, path: &Path, node: NodeId, start: Start) -> Result<(), OpenError> {
         match get::<u32>(&self.conn, path, "schema")? {
             Some(SCHEMA) => {}
             Some(found) => {
@@ -96,7 +97,7 @@ impl Db {
                     known: SCHEMA,
                 });
             }
-            None => self.sign(path, node)?,
+            None => self.sign(path, node, start)?,
         }
         match get::<NodeId>(&self.conn, path, "node")? {
             Some(found) if found == node => Ok(()),
@@ -105,11 +106,14 @@ impl Db {
         }
     }
 
-    fn sign(&self, path: &Path, node: NodeId) -> Result<(), OpenError> {
+    fn sign(&self, path: &Path, node: NodeId, start: Start) -> Result<(), OpenError> {
         let sign = || -> rusqlite::Result<()> {
             let tx = self.conn.unchecked_transaction()?;
             set(&tx, "schema", &SCHEMA)?;
             set(&tx, "node", &node)?;
+            if let Start::Join(cluster) = start {
+                set(&tx, "cluster", &cluster)?;
+            }
             tx.commit()
         };
         sign().map_err(|source| OpenError::Database { what: "sign", path: path.to_owned(), source })

@@ -14,12 +14,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use model::{ClusterId, NodeId};
+use model::ClusterId;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{AsyncRuntime, OptionalSend};
 use tokio::sync::{oneshot, watch};
 
 use crate::codec;
+use crate::config::Config;
 use crate::error::{Failure, OpenError};
 use crate::types::{Entry, LogId, Tc, Vote};
 use db::{Change, Db, Reader};
@@ -39,16 +40,16 @@ pub struct LogStore {
 }
 
 impl LogStore {
-    /// Opens `path`, continuing after `snapshot`. Rows at or below both the purge mark and `delete_limit` are deleted
+    /// Opens `path` for the node of `config`, continuing after `snapshot`. Rows at or below both the purge mark and `delete_limit` are deleted
     /// in the background. The thread ends after the last handle is gone.
     pub fn open(
         path: &Path,
-        node: NodeId,
+        config: &Config,
         snapshot: Option<LogId>,
         failure: watch::Sender<Option<Failure>>,
         delete_limit: DeleteLimit,
     ) -> Result<(Self, JoinHandle<()>), OpenError> {
-        let db = Db::open(path, node)?;
+        let db = Db::open(path, config.node, config.start)?;
         let view = Arc::new(Mutex::new(View::new(db.load(path, snapshot)?)));
         let reader = Arc::new(Mutex::new(Reader::open(path)?));
         let (queue, thread) = Writer::spawn(db, view.clone(), failure, delete_limit)

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::{NODE, config, failure, in_time, lead, numbered, open, propose_many, refused, until};
 use crate::types::Logged;
-use crate::{COMMAND_BYTES_MAX, Cluster, Config, Leadership, OpenError, ProposeError, ReadError};
+use crate::{COMMAND_BYTES_MAX, Cluster, Config, Leadership, NoWire, OpenError, ProposeError, ReadError};
 
 const YEAR_MS: u64 = 365 * 86_400_000;
 
@@ -38,7 +38,7 @@ async fn a_pristine_folder_becomes_a_cluster_of_one() {
     );
     let other = cluster.clone();
     cluster.shutdown().await;
-    assert!(matches!(other.propose(numbered(2)).await, Err(ProposeError::Unknown(_))));
+    assert!(matches!(other.propose(numbered(2)).await, Err(ProposeError::Failed(_))));
     assert!(matches!(other.read().await, Err(ReadError::Failed(_))));
 }
 
@@ -88,7 +88,7 @@ async fn a_folder_has_one_user_and_one_owner() {
     let error = refused(other).await;
     assert!(matches!(error, OpenError::OtherNode { found: NODE, expected: NodeId(8), .. }), "{error}");
 
-    let again = Cluster::open(config(dir.path())).await.expect("its own folder");
+    let again = Cluster::open(config(dir.path()), Arc::new(NoWire)).await.expect("its own folder");
     lead(&again).await;
     again.shutdown().await;
 }
@@ -178,7 +178,7 @@ async fn stopped_by(index: impl Fn(u64) -> u64, with: impl Fn(&str) -> String) -
     let last = propose_many(&cluster, 0..10).await;
     cluster.shutdown().await;
     rewrite(dir.path(), index(last), with);
-    match Cluster::open(config(dir.path())).await {
+    match Cluster::open(config(dir.path()), Arc::new(NoWire)).await {
         Err(error) => error.to_string(),
         Ok(cluster) => {
             let reason = failure(&cluster).await.reason;

@@ -3,12 +3,13 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use super::{config, failure, lead, numbered, open, propose_many};
-use crate::{Cluster, Config, ProposeError};
+use crate::{Cluster, Config, NoWire, ProposeError};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -55,7 +56,7 @@ fn below_the_reserve_proposals_are_refused_and_reads_go_on() {
     on_a_small_disk(async |dir| {
         let reserve = 4 * MIB;
         let config = Config { reserve_bytes: reserve, ..config(&dir) };
-        let cluster = Cluster::open(config).await.unwrap();
+        let cluster = Cluster::open(config, Arc::new(NoWire)).await.unwrap();
         lead(&cluster).await;
         let applied = cluster.propose(numbered(1)).await.unwrap();
         assert_eq!(fs::metadata(dir.join("ballast")).unwrap().len(), reserve / 2);

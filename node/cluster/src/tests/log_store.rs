@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::{NODE, until};
+use super::{NODE, config, until};
 use crate::log_store::LogStore;
 use crate::log_store::db::DELETE_ROWS;
 use crate::types::{Entry, LeaderId, LogId, Logged, Payload, Tc, TokioRuntime};
@@ -47,7 +47,8 @@ fn open(dir: &TempDir, snapshot: Option<LogId>) -> Opened {
     let limit = Arc::new(AtomicU64::new(0));
     let failure = watch::Sender::new(None);
     let (store, thread) =
-        LogStore::open(&dir.path().join("raft.db"), NODE, snapshot, failure, limit.clone()).unwrap();
+        LogStore::open(&dir.path().join("raft.db"), &config(dir.path()), snapshot, failure, limit.clone())
+            .unwrap();
     Opened { store, limit, _thread: thread }
 }
 

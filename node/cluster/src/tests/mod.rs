@@ -4,11 +4,13 @@ mod cluster;
 mod crash;
 mod full_disk;
 mod log_store;
+mod several;
 mod snapshots;
 mod suite;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -16,18 +18,24 @@ use model::auth::Actor;
 use model::node::{Node, Resources};
 use model::{Command, NodeId, Origin, Timestamp};
 
-use crate::{Cluster, Config, Failure, OpenError, Proposal, Timers};
+use crate::{Cluster, Config, Failure, NoWire, OpenError, Proposal, Start, Timers};
 
 const NODE: NodeId = NodeId(7);
 /// Nothing tested here takes this long, however busy the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn config(dir: &Path) -> Config {
-    Config { dir: dir.to_owned(), node: NODE, timers: Timers::default(), reserve_bytes: 0 }
+    Config {
+        dir: dir.to_owned(),
+        node: NODE,
+        start: Start::Alone,
+        timers: Timers::default(),
+        reserve_bytes: 0,
+    }
 }
 
 async fn open(dir: &Path) -> Cluster {
-    let cluster = Cluster::open(config(dir)).await.expect("opens");
+    let cluster = Cluster::open(config(dir), Arc::new(NoWire)).await.expect("opens");
     lead(&cluster).await;
     cluster
 }
@@ -86,7 +94,7 @@ async fn failure(cluster: &Cluster) -> Failure {
 }
 
 async fn refused(config: Config) -> OpenError {
-    match Cluster::open(config).await {
+    match Cluster::open(config, Arc::new(NoWire)).await {
         Ok(_) => panic!("the folder was opened"),
         Err(error) => error,
     }

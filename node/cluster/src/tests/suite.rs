@@ -8,7 +8,7 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::NODE;
+use super::config;
 use crate::clock::ClusterClock;
 use crate::log_store::LogStore;
 use crate::machine::Machine;
@@ -27,7 +27,8 @@ impl StoreBuilder<Tc<TokioRuntime>, LogStore, Machine, TempDir> for Fresh {
             Snapshots::open(dir.path().join("snapshots"), Arc::new(AtomicU64::new(0))).expect("a folder");
         let failure = watch::Sender::new(None);
         let (store, _thread) =
-            LogStore::open(&dir.path().join("raft.db"), NODE, None, failure, limit).expect("a fresh store");
+            LogStore::open(&dir.path().join("raft.db"), &config(dir.path()), None, failure, limit)
+                .expect("a fresh store");
         let space = Arc::new(Space::open(dir.path(), 0).expect("a file system"));
         let machine = Machine::new(None, snapshots, Arc::new(ClusterClock::new()), space);
         Ok((dir, store, machine))

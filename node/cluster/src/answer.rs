@@ -1,0 +1,73 @@
+//! The other end of the wire: what another server asks of this one.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use model::NodeId;
+
+use crate::cluster::Cluster;
+use crate::message::{Answer, Ask, decode, encode};
+use crate::snapshot;
+use crate::types::{Snapshot, TokioRuntime, Vote};
+
+impl Cluster {
+    /// Answers a question of `from`, a member whose name the wire has proved. What cannot be understood, or is said in
+    /// another's name, is refused with the reason; the answer is bytes for the same wire.
+    pub async fn answer(&self, from: NodeId, question: &[u8]) -> Bytes {
+        let answer = match decode::<Ask<TokioRuntime>>(question) {
+            Ok((ask, payload)) => match speaks_for_another(from, &ask) {
+                Some(other) => Answer::Refused(format!("node {from} may not speak for node {other}")),
+                None => self.act(from, ask, payload).await,
+            },
+            Err(error) => Answer::Refused(error.to_string()),
+        };
+        encode(&answer, &[]).unwrap_or_else(|error| {
+            tracing::error!(%error, %from, "an answer cannot be encoded");
+            Bytes::new()
+        })
+    }
+
+    async fn act(&self, from: NodeId, ask: Ask<TokioRuntime>, payload: &[u8]) -> Answer<TokioRuntime> {
+        let raft = &self.inner().raft;
+        let refused = |error: &dyn std::fmt::Display| Answer::Refused(error.to_string());
+        match ask {
+            Ask::Append(request) => {
+                raft.append_entries(request).await.map_or_else(|error| refused(&error), Answer::Append)
+            }
+            Ask::Vote(request) => raft.vote(request).await.map_or_else(|error| refused(&error), Answer::Vote),
+            Ask::PreVote(request) => {
+                raft.pre_vote(request).await.map_or_else(|error| refused(&error), Answer::Vote)
+            }
+            Ask::TakeOver(request) => raft
+                .handle_transfer_leader(request)
+                .await
+                .map_or_else(|error| refused(&error), Answer::TakeOver),
+            Ask::Install { vote } => {
+                match snapshot::from_bytes(Path::new(&format!("snapshot of {from}")), payload) {
+                    Ok((meta, snapshot)) => self.install(vote, Snapshot { meta, snapshot }).await,
+                    Err(error) => refused(&error),
+                }
+            }
+            Ask::Propose(proposal) => Answer::Propose(self.propose_here(*proposal).await),
+            Ask::Read => Answer::Read(self.read_index().await),
+        }
+    }
+
+    async fn install(&self, vote: Vote, snapshot: Snapshot) -> Answer<TokioRuntime> {
+        let installed = self.inner().raft.install_full_snapshot(vote, snapshot).await;
+        installed.map_or_else(|error| Answer::Refused(error.to_string()), Answer::Install)
+    }
+}
+
+/// Votes and entries carry who gives them: it must be the one at the other end.
+fn speaks_for_another(from: NodeId, ask: &Ask<TokioRuntime>) -> Option<NodeId> {
+    let vote = match ask {
+        Ask::Append(request) => &request.vote,
+        Ask::Vote(request) | Ask::PreVote(request) => &request.vote,
+        Ask::TakeOver(request) => request.from_leader(),
+        Ask::Install { vote } => vote,
+        Ask::Propose(_) | Ask::Read => return None,
+    };
+    let named = NodeId(vote.leader_id.voted_for);
+    (named != from).then_some(named)
+}

@@ -1,0 +1,113 @@
+//! Who takes part in the log: who votes, who only follows, and where each is reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use model::NodeId;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{ChangeMembers, Instant};
+
+use crate::cluster::Cluster;
+use crate::error::MembershipError;
+use crate::types::{Peer, RaftNodeId};
+
+/// One member as the newest configuration known here names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub node: NodeId,
+    pub addresses: Vec<SocketAddr>,
+    /// Counts for majorities. Others have every entry as well, but are not waited for.
+    pub votes: bool,
+}
+
+/// How far behind one follower is, as its leader knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Last entry known to be durable there; `None` if nothing is known.
+    pub matched: Option<u64>,
+    /// Milliseconds since its last answer was asked for; `None` before its first.
+    pub silent_ms: Option<u64>,
+}
+
+impl Cluster {
+    /// By id. Empty before the first configuration is known.
+    pub fn members(&self) -> Vec<Member> {
+        let metrics = self.inner().raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+        let member = |(&id, peer): (&u64, &Peer)| Member {
+            node: NodeId(id),
+            addresses: peer.addresses.clone(),
+            votes: voters.contains(&id),
+        };
+        metrics.membership_config.nodes().map(member).collect()
+    }
+
+    /// Of every other member, if this node leads; else empty.
+    pub fn progress(&self) -> BTreeMap<NodeId, Progress> {
+        let metrics = self.inner().raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let Some(replication) = &metrics.replication else {
+            return BTreeMap::new();
+        };
+        let silent = |id: &u64| {
+            let answered = metrics.heartbeat.as_ref()?.get(id)?.as_ref()?;
+            u64::try_from(answered.elapsed().as_millis()).ok()
+        };
+        let others = replication.iter().filter(|(id, _)| **id != self.node().0);
+        let progress = |(id, matched): (&u64, &Option<crate::types::LogId>)| {
+            let matched = matched.as_ref().map(|log_id| log_id.index);
+            (NodeId(*id), Progress { matched, silent_ms: silent(id) })
+        };
+        others.map(progress).collect()
+    }
+
+    /// Lets `node` follow the log, or makes new addresses of it known. Returns when the change is committed, not when
+    /// the node has caught up. This node must lead.
+    pub async fn add_follower(
+        &self,
+        node: NodeId,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<(), MembershipError> {
+        let peer = Peer { addresses };
+        let change = if self.members().iter().any(|member| member.node == node) {
+            ChangeMembers::SetNodes(BTreeMap::from([(node.0, peer)]))
+        } else {
+            ChangeMembers::AddNodes(BTreeMap::from([(node.0, peer)]))
+        };
+        self.change(change).await
+    }
+
+    /// Makes exactly these members vote; who voted before follows on. All must be members. This node must lead.
+    pub async fn set_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
+        self.change(ChangeMembers::ReplaceAllVoters(voters.into_iter().map(|node| node.0).collect())).await
+    }
+
+    /// Forgets a member that does not vote. This node must lead.
+    pub async fn remove_follower(&self, node: NodeId) -> Result<(), MembershipError> {
+        self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node.0]))).await
+    }
+
+    /// Asks `node`, a voter, to lead from now on. Resolves once somebody else than this node does, whoever it is;
+    /// cancel it by a time limit. From the call on this node accepts no writes until it is known who leads.
+    pub async fn hand_over(&self, node: NodeId) -> Result<(), MembershipError> {
+        let mut leadership = self.leadership();
+        self.inner().raft.trigger().transfer_leader(node.0).await.map_err(|fatal| failed(&fatal))?;
+        let gone = leadership.wait_for(|now| now.leader.is_some() && !now.is_self).await;
+        gone.map(|_| ()).map_err(|error| failed(&error))
+    }
+
+    async fn change(&self, change: ChangeMembers<RaftNodeId, Peer>) -> Result<(), MembershipError> {
+        match self.inner().raft.change_membership(change, true).await {
+            Ok(_) => Ok(()),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(MembershipError::NoLeader),
+            Err(RaftError::APIError(error)) => Err(failed(&error)),
+            Err(RaftError::Fatal(fatal)) => Err(failed(&fatal)),
+        }
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> MembershipError {
+    MembershipError::Failed(error.to_string())
+}

@@ -249,6 +249,10 @@ pub const EVENT_CLUSTER: &str = "Cluster";
 pub const EVENT_CLAIMED: &str = "The cluster was claimed.";
 pub const EVENT_NODE_REBOOTED: &str = "booted again.";
 pub const EVENT_NODE_REGISTERED: &str = "made itself known.";
+pub const EVENT_NODE_ADMITTED: &str = "was let into the cluster.";
+pub const EVENT_NODE_REMOVED: &str = "was removed from the cluster.";
+pub const EVENT_NODE_LOST: &str = "does not answer.";
+pub const EVENT_NODE_BACK: &str = "answers again.";
 pub const EVENT_SESSIONS: &str = "Everybody was logged out.";
 pub const EVENT_APP_DELETED: &str = "is gone.";
 pub const EVENT_DEPLOYMENT_STARTED: &str = "is being deployed.";
@@ -285,6 +289,14 @@ pub fn event_on_node(what: &str, node: &str) -> String {
 
 pub fn event_password(user: &str) -> String {
     format!("The password of {user} was changed.")
+}
+
+pub fn event_join_token_created(name: &str) -> String {
+    format!("The join token “{name}” was created.")
+}
+
+pub fn event_join_token_revoked(name: &str) -> String {
+    format!("The join token “{name}” was revoked.")
 }
 
 pub fn event_token_created(name: &str) -> String {

@@ -69,6 +69,12 @@ impl Kind {
             | EventKind::PasswordChanged { .. }
             | EventKind::TokenCreated { .. }
             | EventKind::TokenRevoked { .. }
+            | EventKind::NodeAdmitted { .. }
+            | EventKind::NodeRemoved { .. }
+            | EventKind::NodeLost { .. }
+            | EventKind::NodeBack { .. }
+            | EventKind::JoinTokenCreated { .. }
+            | EventKind::JoinTokenRevoked { .. }
             | EventKind::SessionsEnded => Self::Cluster,
         }
     }
@@ -109,6 +115,12 @@ fn app_of(kind: &EventKind) -> Option<&AppId> {
         | EventKind::PasswordChanged { .. }
         | EventKind::TokenCreated { .. }
         | EventKind::TokenRevoked { .. }
+        | EventKind::NodeAdmitted { .. }
+        | EventKind::NodeRemoved { .. }
+        | EventKind::NodeLost { .. }
+        | EventKind::NodeBack { .. }
+        | EventKind::JoinTokenCreated { .. }
+        | EventKind::JoinTokenRevoked { .. }
         | EventKind::SessionsEnded => None,
     }
 }
@@ -155,6 +167,12 @@ fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
         EventKind::PasswordChanged { user } => (vec![plain(t::event_password(user))], ""),
         EventKind::TokenCreated { name } => (vec![plain(t::event_token_created(name))], ""),
         EventKind::TokenRevoked { name } => (vec![plain(t::event_token_revoked(name))], ""),
+        EventKind::NodeAdmitted { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_ADMITTED)], ""),
+        EventKind::NodeRemoved { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_REMOVED)], ""),
+        EventKind::NodeLost { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_LOST)], ""),
+        EventKind::NodeBack { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_BACK)], ""),
+        EventKind::JoinTokenCreated { name } => (vec![plain(t::event_join_token_created(name))], ""),
+        EventKind::JoinTokenRevoked { name } => (vec![plain(t::event_join_token_revoked(name))], ""),
         EventKind::SessionsEnded => (vec![plain(t::EVENT_SESSIONS)], ""),
         EventKind::ApiPost { client_ip, app: spec, .. } => {
             (vec![app(state, &spec.id), plain(t::event_changed(client_ip))], "")

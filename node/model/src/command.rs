@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::AppSpec;
 use crate::auth::{Actor, SessionKey, Token, User};
 use crate::ids::RequestId;
+use crate::membership::{Applicant, Authority, JoinToken};
 use crate::node::Node;
 use crate::task::{KillReason, TaskUpdate};
 use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
@@ -29,7 +30,7 @@ pub struct Envelope {
 pub const FORMAT: u32 = 1;
 
 /// The highest `State.feature_level` this program understands.
-pub const FEATURE_LEVEL: u32 = 1;
+pub const FEATURE_LEVEL: u32 = 2;
 
 /// An entry of the log that this program cannot apply. The node must stop: skipping it would fork the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +52,19 @@ impl Envelope {
 }
 
 impl Command {
+    /// The `State.feature_level` from which on the command may be proposed.
+    pub fn feature_level(&self) -> u32 {
+        match self {
+            Self::Found { .. }
+            | Self::AdmitNode { .. }
+            | Self::RemoveNode { .. }
+            | Self::SetLost { .. }
+            | Self::PutJoinToken { .. }
+            | Self::DeleteJoinToken { .. } => 2,
+            _ => 1,
+        }
+    }
+
     /// The one app this command names, if any.
     pub fn app(&self) -> Option<&AppId> {
         match self {
@@ -138,6 +152,31 @@ pub enum Command {
     RotateSessionKey {
         session_key: SessionKey,
     },
+    /// Makes the claimed cluster able to take in nodes; `first` is the one that leads it. Asking again changes nothing.
+    Found {
+        authority: Authority,
+        first: Applicant,
+    },
+    /// Lets in a node that showed the secret of a join token.
+    AdmitNode {
+        applicant: Applicant,
+        secret_sha256: String,
+    },
+    /// Forgets a member for ever.
+    RemoveNode {
+        node: NodeId,
+    },
+    /// The leader hears nothing of a node any more (`lost`), or hears of it again.
+    SetLost {
+        node: NodeId,
+        lost: bool,
+    },
+    PutJoinToken {
+        token: JoinToken,
+    },
+    DeleteJoinToken {
+        name: String,
+    },
     /// All members support `level`: commands of that level may be proposed from now on.
     RaiseFeatureLevel {
         level: u32,
@@ -169,6 +208,10 @@ pub enum Action {
     Kill {
         task: TaskId,
         reason: KillReason,
+    },
+    /// The task counts as lost, because its node does not answer.
+    Expunge {
+        task: TaskId,
     },
     /// The deployment reached its goal.
     FinishDeployment {
@@ -227,6 +270,10 @@ pub enum Reject {
     StalePlan { based_on: u64, what: String },
     #[error("node {node} is not a member")]
     NodeUnknown { node: NodeId },
+    #[error(
+        "this needs feature level {needed}, and not every node has been upgraded yet: the cluster is at {level}"
+    )]
+    FeatureLevel { needed: u32, level: u32 },
     #[error("the limit of {limit} {what} is reached")]
     Limit { limit: u64, what: String },
     /// A rule that needs the whole state to check; `path` as in API error bodies.

@@ -55,6 +55,25 @@ pub enum EventKind {
         node: NodeId,
         rebooted: bool,
     },
+    NodeAdmitted {
+        node: NodeId,
+    },
+    NodeRemoved {
+        node: NodeId,
+    },
+    /// The leader hears nothing of it any more.
+    NodeLost {
+        node: NodeId,
+    },
+    NodeBack {
+        node: NodeId,
+    },
+    JoinTokenCreated {
+        name: String,
+    },
+    JoinTokenRevoked {
+        name: String,
+    },
     /// An app was created, changed or deleted through the API.
     ApiPost {
         client_ip: String,

@@ -15,10 +15,12 @@ pub mod event;
 pub mod health;
 pub mod ids;
 pub mod limits;
+pub mod membership;
 pub mod node;
 #[cfg(test)]
 mod properties;
 pub mod schedule;
+pub mod servers;
 pub mod state;
 pub mod task;
 #[cfg(any(test, feature = "testing"))]

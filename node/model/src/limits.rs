@@ -45,6 +45,10 @@ pub const NODE_TEXT_BYTES_MAX: usize = 255;
 pub const USER_NAME_BYTES_MAX: usize = 128;
 pub const USERS_MAX: usize = 1_000;
 pub const TOKENS_MAX: usize = 10_000;
+/// Tokens that let nodes in, at once.
+pub const JOIN_TOKENS_MAX: usize = 1_000;
+/// Nodes that one of them may let in.
+pub const JOIN_TOKEN_USES_MAX: u32 = 1_000;
 pub const TOKEN_NAME_BYTES_MAX: usize = 64;
 /// Bytes of a password's PHC string.
 pub const SECRET_HASH_BYTES_MAX: usize = 512;

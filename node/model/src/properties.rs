@@ -82,6 +82,23 @@ enum Op {
     Raise {
         level: u32,
     },
+    Found,
+    JoinToken {
+        name: usize,
+        delete: bool,
+        uses: u32,
+    },
+    Admit {
+        node: u64,
+        token: usize,
+    },
+    Lost {
+        node: u64,
+        lost: bool,
+    },
+    Remove {
+        node: u64,
+    },
     /// The last request of a person once more, as after a lost answer.
     Retry,
 }
@@ -111,7 +128,13 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..3usize, 0..4usize, any::<bool>(), prop::option::of(0..60_000u64))
             .prop_map(|(name, hash, delete, expires_ms)| Op::Token { name, hash, delete, expires_ms }),
         1 => any::<u8>().prop_map(|fill| Op::Sessions { fill }),
-        1 => (0..3u32).prop_map(|level| Op::Raise { level }),
+        1 => (0..4u32).prop_map(|level| Op::Raise { level }),
+        1 => Just(Op::Found),
+        2 => (0..3usize, prop::bool::weighted(0.2), 0..3u32)
+            .prop_map(|(name, delete, uses)| Op::JoinToken { name, delete, uses }),
+        2 => (1..4u64, 0..3usize).prop_map(|(node, token)| Op::Admit { node, token }),
+        3 => (1..4u64, any::<bool>()).prop_map(|(node, lost)| Op::Lost { node, lost }),
+        1 => (1..4u64).prop_map(|node| Op::Remove { node }),
         1 => Just(Op::Retry),
     ]
 }
@@ -149,8 +172,13 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
-        let lab = Lab::new();
+    /// A claimed cluster that takes in others if `founded`; its nodes need not register then.
+    fn new(founded: bool) -> Self {
+        let mut lab = Lab::new();
+        if founded {
+            lab.must(Command::RaiseFeatureLevel { level: 2 });
+            lab.must(testing::found());
+        }
         let zone = zone::records(&lab.state, view(&lab.state), Default::default());
         Self { views: vec![lab.state.clone()], lab, known: Vec::new(), last_request: None, zone }
     }
@@ -213,6 +241,21 @@ impl World {
                 Command::RotateSessionKey { session_key: SessionKey(format!("{fill:02x}").repeat(32)) }
             }
             Op::Raise { level } => Command::RaiseFeatureLevel { level },
+            Op::Found => testing::found(),
+            Op::JoinToken { name, delete: true, .. } => {
+                Command::DeleteJoinToken { name: TOKENS[name].to_owned() }
+            }
+            Op::JoinToken { name, uses, .. } => {
+                let fill = ['a', 'b', 'c'][name];
+                let expires_at = self.lab.now.plus_ms(10_000);
+                Command::PutJoinToken { token: testing::join_token(TOKENS[name], fill, uses, expires_at) }
+            }
+            Op::Admit { node, token } => Command::AdmitNode {
+                applicant: testing::applicant(node),
+                secret_sha256: ["a", "b", "c"][token].repeat(64),
+            },
+            Op::Lost { node, lost } => Command::SetLost { node: NodeId(node), lost },
+            Op::Remove { node } => Command::RemoveNode { node: NodeId(node) },
             Op::Retry => return None,
         })
     }
@@ -288,7 +331,10 @@ impl World {
         assert!(after.now >= before.now, "time went back");
         if let Err(reject) = &result {
             assert_eq!(all_but_log(&before), all_but_log(after), "{reject} changed something");
-        } else if matches!(envelope.command, Command::ApplyPlan { .. }) {
+        } else if let Command::ApplyPlan { actions, .. } = &envelope.command
+            // Lost with their node: nobody decided on those.
+            && !actions.iter().any(|action| matches!(action, Action::Expunge { .. }))
+        {
             check_counts(&before, after);
         }
         if envelope.request_id.is_some() {
@@ -350,6 +396,23 @@ fn check_counts(before: &State, after: &State) {
     }
 }
 
+/// Three members that answer, if the cluster has members.
+fn join_all(lab: &mut Lab) {
+    if lab.state.authority.is_none() {
+        return;
+    }
+    let token = testing::join_token("all", 'f', 9, lab.now.plus_ms(600_000));
+    lab.must(Command::PutJoinToken { token: token.clone() });
+    for id in 1..=3 {
+        let gone = lab.state.removed.values().any(|node| *node == NodeId(id));
+        let applicant = testing::applicant(if gone { id + 10 } else { id });
+        lab.must(Command::AdmitNode { applicant, secret_sha256: token.secret_sha256.clone() });
+    }
+    for node in lab.state.members.keys().copied().collect::<Vec<_>>() {
+        lab.must(Command::SetLost { node, lost: false });
+    }
+}
+
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -369,9 +432,10 @@ proptest! {
     #[test]
     fn any_history_keeps_the_invariants_and_replays_equal(
         ops in prop::collection::vec(op(), 1..80),
+        founded in any::<bool>(),
         cut in any::<prop::sample::Index>(),
     ) {
-        let mut world = World::new();
+        let mut world = World::new(founded);
         for op in &ops {
             world.step(op);
         }
@@ -396,15 +460,23 @@ proptest! {
 
     /// Whatever happened before: once leader and nodes do their work undisturbed, every app has its instances.
     #[test]
-    fn once_faults_stop_every_app_gets_its_instances(ops in prop::collection::vec(op(), 1..60)) {
-        let mut world = World::new();
+    fn once_faults_stop_every_app_gets_its_instances(
+        ops in prop::collection::vec(op(), 1..60),
+        founded in any::<bool>(),
+    ) {
+        let mut world = World::new(founded);
         for op in &ops {
             world.step(op);
         }
         let mut lab = world.lab;
+        join_all(&mut lab);
         // Room for everyone: full-size nodes, without a reboot, so that old tasks have to be replaced in an orderly way.
         for id in 1..=3 {
             let mut node = testing::node(id);
+            if lab.state.authority.is_some() && !lab.state.members.contains_key(&node.id) {
+                // It was removed, and its key is dead: another takes its place.
+                node.id = NodeId(id + 10);
+            }
             if let Some(old) = lab.state.nodes.get(&node.id) {
                 node.boot_id = old.boot_id.clone();
             }

@@ -10,6 +10,7 @@ use crate::auth::{Actor, Role, SessionKey, User};
 use crate::command::{Command, Envelope, FORMAT, Origin, Outcome, PutMode, Reject};
 use crate::health::CheckHealth;
 use crate::ids::{IdSource, RequestId};
+use crate::membership::{Applicant, Authority, JoinToken, PEER_PORT};
 use crate::node::{Node, Resources};
 use crate::schedule::{self, Plan};
 use crate::task::{Exit, Task, TaskChange, TaskState, TaskUpdate};
@@ -296,6 +297,30 @@ impl Lab {
 impl Default for Lab {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A node that wants to come in, with a key of its own.
+pub fn applicant(node: u64) -> Applicant {
+    let addresses = vec![std::net::IpAddr::from([192, 0, 2, node as u8])];
+    Applicant { node: NodeId(node), fingerprint: format!("{node:064x}"), addresses, port: PEER_PORT }
+}
+
+/// Makes node 1 the first member.
+pub fn found() -> Command {
+    let authority = Authority { certificate: "certificate".to_owned(), key: "key".to_owned() };
+    Command::Found { authority, first: applicant(1) }
+}
+
+/// A token named `name` whose secret's hash is of `fill` alone.
+pub fn join_token(name: &str, fill: char, uses_left: u32, expires_at: Timestamp) -> JoinToken {
+    let secret_sha256 = fill.to_string().repeat(64);
+    JoinToken {
+        name: name.to_owned(),
+        secret_sha256,
+        uses_left,
+        created_at: Timestamp::default(),
+        expires_at,
     }
 }
 

@@ -132,6 +132,7 @@ impl From<Reject> for ApiError {
             Reject::AlreadyClaimed
             | Reject::AppExists { .. }
             | Reject::VersionMoved { .. }
+            | Reject::FeatureLevel { .. }
             | Reject::StalePlan { .. } => Self::new(StatusCode::CONFLICT, message),
             Reject::AppUnknown { .. } | Reject::NodeUnknown { .. } => Self::not_found(message),
             Reject::NotClaimed => Self::forbidden(message),

@@ -1,9 +1,26 @@
 //! Questions about a definition that others would otherwise answer each in their own way.
 
+use std::collections::BTreeMap;
+
 use super::{AppSpec, Constraint, ConstraintOperator, KILL_GRACE_MS_DEFAULT, Network, Port};
 use crate::Timestamp;
 
+/// An app of which two instances must never run at once (Marathon's name for it).
+pub(super) const SINGLE_INSTANCE_LABEL: &str = "MARATHON_SINGLE_INSTANCE_APP";
+/// The same for apps with several instances: each of them at most once.
+const EXCLUSIVE_LABEL: &str = "MESETA_EXCLUSIVE";
+
+/// True if the label's value is `true`, in any case.
+pub(super) fn is_set(labels: &BTreeMap<String, String>, label: &str) -> bool {
+    labels.get(label).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
 impl AppSpec {
+    /// True if no instance may be started anew before its last task is known to have ended.
+    pub fn is_exclusive(&self) -> bool {
+        is_set(&self.labels, SINGLE_INSTANCE_LABEL) || is_set(&self.labels, EXCLUSIVE_LABEL)
+    }
+
     /// True if changing from one to the other needs no task to be replaced: versions and the number of instances do
     /// not count, nor do keys that were dropped. Compare after service ports were assigned.
     pub fn is_same_config(&self, other: &Self) -> bool {

@@ -17,6 +17,8 @@ use crate::{NodeId, State, TaskId};
 /// The first thing on a node that kept a task off it, in Mesos' order of questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
+    /// It does not answer.
+    Lost,
     /// Nodes offer only the role `*`, and the app does not accept that.
     Role,
     Gpus,
@@ -57,6 +59,10 @@ impl<'a> Placing<'a> {
         let mut refusals = Vec::new();
         let mut best: Option<(Rank, NodeId)> = None;
         for (id, node) in &self.state.nodes {
+            if !self.state.takes_tasks(*id) {
+                refusals.push(Refusal::Lost);
+                continue;
+            }
             let Some(left) = self.usage.node(*id) else { continue };
             if let Err(refusal) = self.admits(node, left) {
                 refusals.push(refusal);

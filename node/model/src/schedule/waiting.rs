@@ -26,6 +26,7 @@ pub(super) fn sentence(spec: &AppSpec, id: &AppId, refusals: &[Refusal]) -> Stri
 /// Refusals that are told together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
+    Lost,
     Role,
     Gpus,
     Constraint(usize),
@@ -38,6 +39,7 @@ enum Reason {
 
 fn reason(spec: &AppSpec, refusal: &Refusal) -> Reason {
     match refusal {
+        Refusal::Lost => Reason::Lost,
         Refusal::Role => Reason::Role,
         Refusal::Gpus => Reason::Gpus,
         Refusal::Constraint(number) => Reason::Constraint(*number),
@@ -59,6 +61,7 @@ fn part(spec: &AppSpec, id: &AppId, reason: Reason, refused: &[&Refusal]) -> Str
         free.max().unwrap_or(0)
     };
     match reason {
+        Reason::Lost => format!("{nodes} do{} not answer", if refused.len() == 1 { "es" } else { "" }),
         Reason::Role => format!(
             "accepts only resources of role {}; {nodes} offer{} only role *",
             spec.accepted_resource_roles.as_deref().unwrap_or_default().join(", "),

@@ -33,6 +33,7 @@ impl State {
     }
 
     fn run(&mut self, envelope: &Envelope) -> Result<Outcome, Reject> {
+        self.check_feature_level(envelope)?;
         self.check_claimed(envelope)?;
         self.check_expected_version(envelope)?;
         let origin = &envelope.origin;
@@ -44,6 +45,12 @@ impl State {
             Command::DeleteToken { name } => self.delete_token(name),
             Command::RotateSessionKey { session_key } => self.rotate_session_key(session_key),
             Command::RegisterNode { node } => self.register_node(node),
+            Command::Found { authority, first } => self.found(authority, first),
+            Command::AdmitNode { applicant, secret_sha256 } => self.admit_node(applicant, secret_sha256),
+            Command::RemoveNode { node } => self.remove_node(*node),
+            Command::SetLost { node, lost } => self.set_lost(*node, *lost),
+            Command::PutJoinToken { token } => self.put_join_token(token),
+            Command::DeleteJoinToken { name } => self.delete_join_token(name),
             Command::PutApp { app, mode, deployment, force } => {
                 self.put_app(app, *mode, *deployment, *force, origin)
             }
@@ -61,6 +68,11 @@ impl State {
             Command::ApplyPlan { based_on, actions } => self.apply_plan(*based_on, actions),
             Command::Report { node, updates } => self.report(*node, updates),
         }
+    }
+
+    fn check_feature_level(&self, envelope: &Envelope) -> Result<(), Reject> {
+        let (needed, level) = (envelope.command.feature_level(), self.feature_level);
+        if needed <= level { Ok(()) } else { Err(Reject::FeatureLevel { needed, level }) }
     }
 
     /// Before the claim there is nobody whose wishes count; the node may make itself known all the same.

@@ -11,6 +11,7 @@ impl State {
     pub fn invariants(&self) -> Result<(), String> {
         self.check_sizes()?;
         self.check_accounts()?;
+        self.check_members()?;
         self.check_tasks()?;
         self.check_nodes()?;
         self.check_deployments()?;
@@ -22,6 +23,8 @@ impl State {
         for (what, count, limit) in [
             ("apps", self.apps.len(), limits::APPS_MAX),
             ("nodes", self.nodes.len(), limits::NODES_MAX),
+            ("members", self.members.len(), limits::NODES_MAX),
+            ("join tokens", self.join_tokens.len(), limits::JOIN_TOKENS_MAX),
             ("users", self.users.len(), limits::USERS_MAX),
             ("tokens", self.tokens.len(), limits::TOKENS_MAX),
             ("deployments", self.deployments.len(), limits::DEPLOYMENTS_MAX),
@@ -46,6 +49,21 @@ impl State {
                 format!("token {} is stored under another hash", token.name)
             })?;
             check(names.insert(&token.name), || format!("two tokens are named {}", token.name))?;
+        }
+        Ok(())
+    }
+
+    fn check_members(&self) -> Result<(), String> {
+        check(self.authority.is_some() != self.members.is_empty(), || {
+            "there are members exactly if there is an authority".to_owned()
+        })?;
+        let strangers = self.nodes.keys().find(|node| !self.members.contains_key(*node));
+        check(self.authority.is_none() || strangers.is_none(), || format!("{strangers:?} is no member"))?;
+        let mut keys = BTreeSet::new();
+        for (node, member) in &self.members {
+            let fingerprint = &member.fingerprint;
+            check(!self.removed.contains_key(fingerprint), || format!("member {node} was removed"))?;
+            check(keys.insert(fingerprint), || format!("member {node} has the key of another"))?;
         }
         Ok(())
     }

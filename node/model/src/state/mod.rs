@@ -11,6 +11,7 @@ mod backoff;
 mod claim;
 mod events;
 mod invariants;
+mod membership;
 mod nodes;
 mod plan;
 mod service_ports;
@@ -29,6 +30,7 @@ use crate::auth::{SessionKey, Token, User};
 use crate::command::Applied;
 use crate::event::Event;
 use crate::ids::RequestId;
+use crate::membership::{Authority, JoinToken, Member};
 use crate::node::Node;
 use crate::task::{Ended, Task};
 use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
@@ -51,6 +53,19 @@ pub struct State {
     /// Reserved for values that must not be shown; empty now.
     pub secrets: OrdMap<String, String>,
     pub nodes: OrdMap<NodeId, Arc<Node>>,
+    /// `None` until the cluster can take in other nodes.
+    #[serde(default)]
+    pub authority: Option<Authority>,
+    /// Who belongs to the cluster; empty before it can take in others. A member that has never come up is not in
+    /// `nodes` yet.
+    #[serde(default)]
+    pub members: OrdMap<NodeId, Arc<Member>>,
+    /// Fingerprints of former members: their keys are refused for ever.
+    #[serde(default)]
+    pub removed: OrdMap<String, NodeId>,
+    /// By the secret's SHA-256.
+    #[serde(default)]
+    pub join_tokens: OrdMap<String, JoinToken>,
     pub apps: OrdMap<AppId, Arc<App>>,
     pub deployments: OrdMap<DeploymentId, Arc<Deployment>>,
     /// Which app a live task belongs to.
@@ -118,7 +133,8 @@ impl Default for State {
     fn default() -> Self {
         Self {
             format: FORMAT,
-            feature_level: crate::command::FEATURE_LEVEL,
+            // Members raise it together, whatever the first of them was.
+            feature_level: 1,
             index: 0,
             now: Timestamp::default(),
             cluster: None,
@@ -127,6 +143,10 @@ impl Default for State {
             tokens: OrdMap::new(),
             secrets: OrdMap::new(),
             nodes: OrdMap::new(),
+            authority: None,
+            members: OrdMap::new(),
+            removed: OrdMap::new(),
+            join_tokens: OrdMap::new(),
             apps: OrdMap::new(),
             deployments: OrdMap::new(),
             task_apps: OrdMap::new(),

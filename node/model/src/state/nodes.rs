@@ -6,6 +6,7 @@ use super::State;
 use super::apply::check_limit;
 use crate::command::{Outcome, Reject};
 use crate::event::EventKind;
+use crate::membership::Member;
 use crate::node::{Node, Resources};
 use crate::task::Exit;
 use crate::{AppId, NodeId, TaskId, limits};
@@ -14,6 +15,9 @@ impl State {
     /// Stores what the node says of itself. A new `boot_id` means that its tasks are gone: they end as lost.
     pub(super) fn register_node(&mut self, node: &Node) -> Result<Outcome, Reject> {
         check_node(node)?;
+        if self.authority.is_some() {
+            self.move_member(node)?;
+        }
         let before = self.nodes.get(&node.id).cloned();
         let mut after = Node { joined_at: self.now, ..node.clone() };
         let mut rebooted = false;
@@ -41,8 +45,20 @@ impl State {
         Ok(Outcome::Done)
     }
 
+    /// Only members register; where they are now is where others look for them.
+    fn move_member(&mut self, node: &Node) -> Result<(), Reject> {
+        let Some(member) = self.members.get(&node.id) else {
+            return Err(Reject::NodeUnknown { node: node.id });
+        };
+        if !node.addresses.is_empty() && member.addresses != node.addresses {
+            let moved = Member { addresses: node.addresses.clone(), ..(**member).clone() };
+            self.members.insert(node.id, Arc::new(moved));
+        }
+        Ok(())
+    }
+
     /// Live tasks of `node`, by app and id.
-    fn tasks_on(&self, node: NodeId) -> Vec<(AppId, TaskId)> {
+    pub(super) fn tasks_on(&self, node: NodeId) -> Vec<(AppId, TaskId)> {
         let of_app = |(id, app): (&AppId, &Arc<super::App>)| {
             let here = app.tasks.values().filter(|task| task.node == node);
             here.map(|task| (id.clone(), task.id.clone())).collect::<Vec<_>>()

@@ -10,8 +10,9 @@ use super::tasks::task_status;
 use super::{App, DeploymentKind, State};
 use crate::command::{Action, Outcome, Reject};
 use crate::event::TaskStatus;
+use crate::schedule::lost::lost_at;
 use crate::schedule::{Usage, ports};
-use crate::task::{KillReason, Task, TaskState};
+use crate::task::{Exit, KillReason, Task, TaskState};
 use crate::{AppId, DeploymentId, NodeId, TaskId, Timestamp, deploy, limits};
 
 impl State {
@@ -27,6 +28,7 @@ impl State {
                     self.launch(&launch, usage)
                 }
                 Action::Kill { task, reason } => self.kill(task, *reason),
+                Action::Expunge { task } => self.expunge(task),
                 Action::FinishDeployment { deployment } => self.finish(*deployment),
                 Action::Waiting { app, reason } => self.set_waiting(app, reason),
             };
@@ -77,6 +79,7 @@ impl State {
         let (Some(node), Some(left)) = (self.nodes.get(&launch.node), usage.node(launch.node)) else {
             return Err(format!("node {}, which is unknown", launch.node));
         };
+        check(self.takes_tasks(launch.node), &format!("node {}, which does not answer", node.name))?;
         check(left.free.covers(&app.spec.resources), &format!("the free resources of node {}", node.name))?;
         check(
             ports::fit(&app.spec, launch.ports, node, left),
@@ -100,6 +103,18 @@ impl State {
                 KillReason::Requested | KillReason::Unhealthy => false,
             };
         if is_right && self.sentence(task, reason) { Ok(()) } else { Err(gone()) }
+    }
+
+    fn expunge(&mut self, task: &TaskId) -> Result<(), String> {
+        let gone = || format!("task {task}");
+        let (app, live) = self.task(task).ok_or_else(gone)?;
+        let at = lost_at(self, app.spec_of(live.version).unwrap_or(&app.spec), live);
+        if at.is_none_or(|at| at > self.now) {
+            return Err(gone());
+        }
+        let app = app.spec.id.clone();
+        self.end_task(&app, task, &Exit::Unknown, "its node does not answer");
+        Ok(())
     }
 
     fn finish(&mut self, id: DeploymentId) -> Result<(), String> {

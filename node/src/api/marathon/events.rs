@@ -38,6 +38,12 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
         | EventKind::PasswordChanged { .. }
         | EventKind::TokenCreated { .. }
         | EventKind::TokenRevoked { .. }
+        | EventKind::NodeAdmitted { .. }
+        | EventKind::NodeRemoved { .. }
+        | EventKind::NodeLost { .. }
+        | EventKind::NodeBack { .. }
+        | EventKind::JoinTokenCreated { .. }
+        | EventKind::JoinTokenRevoked { .. }
         | EventKind::SessionsEnded => Vec::new(),
         EventKind::ApiPost { client_ip, uri, app } => {
             let app_definition = definition::view(app);

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use super::super::fields::{Amount, Fields};
 use super::super::{BackoffSettings, KillSelection, Millionths, UnreachableStrategy, UpgradeStrategy};
 use super::keys;
+use crate::app::query::{SINGLE_INSTANCE_LABEL, is_set};
 
-/// An app of which two instances must never run at once.
-const SINGLE_INSTANCE_LABEL: &str = "MARATHON_SINGLE_INSTANCE_APP";
 /// A hundred years: beyond any wish, and sums of it stay far from overflow.
 const SECONDS_MAX_MS: u64 = 100 * 365 * 86_400_000;
 const SECONDS: Amount = Amount::seconds(0, SECONDS_MAX_MS);
@@ -15,7 +14,7 @@ const SHARE: Amount = Amount { scale: 1_000_000, min: 0, max: 1_000_000, round_u
 const FACTOR: Amount = Amount { scale: 1_000_000, min: 1_000_000, max: 1_000_000_000, round_up: false };
 
 pub fn upgrade(fields: &Fields, labels: &BTreeMap<String, String>, instances: u32) -> UpgradeStrategy {
-    let single = labels.get(SINGLE_INSTANCE_LABEL).is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    let single = is_set(labels, SINGLE_INSTANCE_LABEL);
     let default = if single { Millionths(0) } else { Millionths::ONE };
     let given = fields.get("upgradeStrategy").and_then(|f| f.object(keys::UPGRADE));
     let read = |key: &str| {

@@ -4,6 +4,7 @@ mod accounts;
 mod apps;
 mod health;
 mod limits;
+mod membership;
 mod nodes;
 mod requests;
 

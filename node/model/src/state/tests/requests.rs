@@ -74,6 +74,9 @@ fn a_cluster_is_claimed_once_and_before_all_else() {
 #[test]
 fn the_feature_level_rises_only_as_far_as_every_node_supports() {
     let mut lab = Lab::new();
+    let mut old = testing::node(1);
+    old.feature_level = 1;
+    lab.must(Command::RegisterNode { node: old });
     let mut raise = |level| lab.run(Command::RaiseFeatureLevel { level });
     assert_eq!(raise(1), Ok(Outcome::Done));
     assert!(matches!(raise(0), Err(Reject::Invalid { .. })));

@@ -1,0 +1,79 @@
+//! Who belongs to the cluster, how they prove it, and how others come in.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{NodeId, Timestamp};
+
+/// Port on which members listen for each other, unless they were told another.
+pub const PEER_PORT: u16 = 7300;
+
+/// The cluster's certificate authority, made once it is claimed. Every server has it, so that each can admit others
+/// and renew its own certificate.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    /// PEM.
+    pub certificate: String,
+    /// PEM, PKCS #8. Whoever has it can pose as any member.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authority(redacted)")
+    }
+}
+
+/// A node that belongs to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Of its key: see [`is_fingerprint`]. It stays when its certificate is renewed.
+    pub fingerprint: String,
+    /// Where others reach it, best first; as it said when it was admitted, later as it registers.
+    pub addresses: Vec<IpAddr>,
+    pub port: u16,
+    pub admitted_at: Timestamp,
+    /// Cluster time since when it does not answer the leader; `None` while it does.
+    pub lost_since: Option<Timestamp>,
+}
+
+impl Member {
+    /// Where it listens for other members, best first.
+    pub fn peers(&self) -> Vec<SocketAddr> {
+        self.addresses.iter().map(|address| SocketAddr::new(*address, self.port)).collect()
+    }
+}
+
+/// What lets a node in that nobody stands before. Only the hash of its secret is kept; the token is shown once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinToken {
+    pub name: String,
+    /// Hexadecimal SHA-256 of the secret.
+    pub secret_sha256: String,
+    /// How many more nodes it lets in.
+    pub uses_left: u32,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for JoinToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "JoinToken({}, redacted)", self.name)
+    }
+}
+
+/// What a node brings that wants to come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applicant {
+    pub node: NodeId,
+    pub fingerprint: String,
+    pub addresses: Vec<IpAddr>,
+    pub port: u16,
+}
+
+/// True for 64 lower-case hexadecimal digits: a SHA-256, of a public key's SubjectPublicKeyInfo (RFC 5280) in DER where
+/// it names a member.
+pub fn is_fingerprint(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}

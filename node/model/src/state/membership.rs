@@ -1,0 +1,171 @@
+//! Nodes that come in, are lost, come back and go.
+
+use std::sync::Arc;
+
+use super::State;
+use super::apply::check_limit;
+use crate::command::{Outcome, Reject};
+use crate::event::EventKind;
+use crate::membership::{Applicant, Authority, JoinToken, Member, is_fingerprint};
+use crate::task::Exit;
+use crate::{NodeId, limits};
+
+impl State {
+    /// The cluster becomes able to take in others; the node that leads is its first member.
+    pub(super) fn found(&mut self, authority: &Authority, first: &Applicant) -> Result<Outcome, Reject> {
+        if self.authority.is_some() {
+            return Ok(Outcome::Done);
+        }
+        check_applicant(first)?;
+        if self.nodes.keys().any(|node| *node != first.node) {
+            return Err(invalid("/first", "is not the only node"));
+        }
+        self.authority = Some(authority.clone());
+        self.admit(first);
+        Ok(Outcome::Done)
+    }
+
+    /// Lets a node in that showed the secret behind `secret_sha256`. Asked again after a lost answer it is let in again
+    /// without using up the token.
+    pub(super) fn admit_node(
+        &mut self,
+        applicant: &Applicant,
+        secret_sha256: &str,
+    ) -> Result<Outcome, Reject> {
+        check_applicant(applicant)?;
+        if self.authority.is_none() {
+            return Err(invalid("/token", "the cluster takes in no nodes yet: it has not been claimed"));
+        }
+        if self.removed.contains_key(&applicant.fingerprint) {
+            return Err(invalid("/fingerprint", "is of a node that was removed; it has to be set up anew"));
+        }
+        match self.members.get(&applicant.node) {
+            Some(member) if member.fingerprint == applicant.fingerprint => return Ok(Outcome::Done),
+            Some(_) => return Err(invalid("/node", "is the id of another member")),
+            None => {}
+        }
+        let Some(token) = self.join_tokens.get(secret_sha256).cloned() else {
+            return Err(invalid("/token", "is unknown to this cluster, or was revoked"));
+        };
+        if token.expires_at <= self.now {
+            return Err(invalid("/token", "has expired"));
+        }
+        if token.uses_left == 0 {
+            return Err(invalid("/token", "is used up"));
+        }
+        check_limit(self.members.len() + 1, limits::NODES_MAX, "nodes")?;
+        let used = JoinToken { uses_left: token.uses_left - 1, ..token };
+        self.join_tokens.insert(secret_sha256.to_owned(), used);
+        self.admit(applicant);
+        Ok(Outcome::Done)
+    }
+
+    fn admit(&mut self, applicant: &Applicant) {
+        let Applicant { node, fingerprint, addresses, port } = applicant.clone();
+        let member = Member { fingerprint, addresses, port, admitted_at: self.now, lost_since: None };
+        self.members.insert(node, Arc::new(member));
+        self.emit(EventKind::NodeAdmitted { node });
+    }
+
+    /// Forgets a member. Its tasks count as lost, its key is refused from now on.
+    pub(super) fn remove_node(&mut self, node: NodeId) -> Result<Outcome, Reject> {
+        let Some(member) = self.members.get(&node).cloned() else {
+            return Err(Reject::NodeUnknown { node });
+        };
+        if self.members.len() == 1 {
+            return Err(invalid("/node", "is the only member: without it there is no cluster"));
+        }
+        for (app, task) in self.tasks_on(node) {
+            self.end_task(&app, &task, &Exit::Unknown, "its node was removed from the cluster");
+        }
+        self.members.remove(&node);
+        self.nodes.remove(&node);
+        self.removed.insert(member.fingerprint.clone(), node);
+        self.emit(EventKind::NodeRemoved { node });
+        Ok(Outcome::Done)
+    }
+
+    /// The leader hears of `node` no more, or again. What becomes of its tasks is the plan's matter.
+    pub(super) fn set_lost(&mut self, node: NodeId, lost: bool) -> Result<Outcome, Reject> {
+        let Some(member) = self.members.get(&node) else {
+            return Err(Reject::NodeUnknown { node });
+        };
+        if member.lost_since.is_some() == lost {
+            return Ok(Outcome::Done);
+        }
+        let after = Member { lost_since: lost.then_some(self.now), ..(**member).clone() };
+        self.members.insert(node, Arc::new(after));
+        self.emit(if lost { EventKind::NodeLost { node } } else { EventKind::NodeBack { node } });
+        Ok(Outcome::Done)
+    }
+
+    /// True if new tasks may be put on `node`.
+    pub fn takes_tasks(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_none_or(|member| member.lost_since.is_none())
+    }
+
+    pub(super) fn put_join_token(&mut self, token: &JoinToken) -> Result<Outcome, Reject> {
+        let (name, max) = (&token.name, limits::TOKEN_NAME_BYTES_MAX);
+        if name.trim() != name || name.is_empty() || name.len() > max || name.chars().any(char::is_control) {
+            let what = "a token's name has 1 to 64 bytes, no blanks around it and no control characters";
+            return Err(invalid("/name", what));
+        }
+        if !is_fingerprint(&token.secret_sha256) {
+            return Err(invalid("/secret_sha256", "is no SHA-256 in hexadecimal digits"));
+        }
+        if token.uses_left == 0 || token.uses_left > limits::JOIN_TOKEN_USES_MAX {
+            return Err(Reject::Invalid {
+                path: "/uses".to_owned(),
+                message: format!("must be 1 to {}", limits::JOIN_TOKEN_USES_MAX),
+            });
+        }
+        if token.expires_at <= self.now {
+            return Err(invalid("/expires_at", "has passed already"));
+        }
+        // Those that let nobody in any more make room, also for their names.
+        let now = self.now;
+        let of_use = |token: &JoinToken| token.uses_left > 0 && token.expires_at > now;
+        self.join_tokens = self.join_tokens.iter().filter(|(_, old)| of_use(old)).map(owned).collect();
+        if self.join_tokens.values().any(|other| other.name == *name) {
+            return Err(invalid("/name", "is the name of another join token"));
+        }
+        if self.join_tokens.contains_key(&token.secret_sha256) {
+            return Err(invalid("/secret_sha256", "is the hash of another join token"));
+        }
+        check_limit(self.join_tokens.len() + 1, limits::JOIN_TOKENS_MAX, "join tokens")?;
+        self.join_tokens.insert(token.secret_sha256.clone(), JoinToken { created_at: now, ..token.clone() });
+        self.emit(EventKind::JoinTokenCreated { name: name.clone() });
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn delete_join_token(&mut self, name: &str) -> Result<Outcome, Reject> {
+        let named = self.join_tokens.iter().find(|(_, token)| token.name == name);
+        let Some(hash) = named.map(|(hash, _)| hash.clone()) else {
+            return Err(invalid("/name", "is of no join token"));
+        };
+        self.join_tokens.remove(&hash);
+        self.emit(EventKind::JoinTokenRevoked { name: name.to_owned() });
+        Ok(Outcome::Done)
+    }
+}
+
+fn owned((hash, token): (&String, &JoinToken)) -> (String, JoinToken) {
+    (hash.clone(), token.clone())
+}
+
+fn check_applicant(applicant: &Applicant) -> Result<(), Reject> {
+    if !is_fingerprint(&applicant.fingerprint) {
+        return Err(invalid("/fingerprint", "is no SHA-256 in hexadecimal digits"));
+    }
+    if applicant.port == 0 {
+        return Err(invalid("/port", "must be 1 to 65535"));
+    }
+    if applicant.addresses.is_empty() {
+        return Err(invalid("/addresses", "must name at least one address"));
+    }
+    check_limit(applicant.addresses.len(), limits::NODE_ADDRESSES_MAX, "addresses of a node")
+}
+
+fn invalid(path: &str, message: &str) -> Reject {
+    Reject::Invalid { path: path.to_owned(), message: message.to_owned() }
+}

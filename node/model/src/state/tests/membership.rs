@@ -1,0 +1,218 @@
+//! Nodes let in, lost, back and removed, and what becomes of their tasks.
+
+use super::{app, events_since, spec};
+use crate::app::{AppSpec, UnreachableStrategy};
+use crate::command::{Command, Outcome, Reject};
+use crate::membership::Applicant;
+use crate::task::EndState;
+use crate::testing::{self, Lab};
+use crate::{NodeId, Timestamp};
+
+/// A cluster of node 1 that has been claimed and takes in others.
+fn founded() -> Lab {
+    let mut lab = Lab::new();
+    lab.must(Command::RegisterNode { node: testing::node(1) });
+    lab.must(Command::RaiseFeatureLevel { level: 2 });
+    lab.must(testing::found());
+    lab
+}
+
+fn token(lab: &mut Lab, uses: u32) -> String {
+    let token = testing::join_token("rack", 'a', uses, lab.now.plus_ms(60_000));
+    lab.must(Command::PutJoinToken { token: token.clone() });
+    token.secret_sha256
+}
+
+fn admit(lab: &mut Lab, node: u64, secret: &str) -> Result<Outcome, Reject> {
+    let command =
+        Command::AdmitNode { applicant: testing::applicant(node), secret_sha256: secret.to_owned() };
+    lab.run(command)
+}
+
+/// Nodes 1 to `count`, all members and up.
+fn several(count: u64) -> Lab {
+    let mut lab = founded();
+    let secret = token(&mut lab, 10);
+    for node in 2..=count {
+        admit(&mut lab, node, &secret).expect("admitted");
+        lab.must(Command::RegisterNode { node: testing::node(node) });
+    }
+    lab
+}
+
+fn lose(lab: &mut Lab, node: u64, lost: bool) {
+    lab.must(Command::SetLost { node: NodeId(node), lost });
+}
+
+#[track_caller]
+fn refused(result: Result<Outcome, Reject>, with: &str) {
+    let text = result.expect_err("refused").to_string();
+    assert!(text.contains(with), "{text}");
+}
+
+#[test]
+fn a_token_lets_in_as_many_as_it_says_until_it_expires() {
+    let mut lab = founded();
+    refused(admit(&mut lab, 2, &"b".repeat(64)), "is unknown to this cluster");
+    let secret = token(&mut lab, 1);
+    admit(&mut lab, 2, &secret).expect("admitted");
+    admit(&mut lab, 2, &secret).expect("the same again, after a lost answer");
+    refused(admit(&mut lab, 3, &secret), "is used up");
+
+    let later = testing::join_token("later", 'c', 5, lab.now.plus_ms(10));
+    lab.must(Command::PutJoinToken { token: later.clone() });
+    lab.wait(10);
+    refused(admit(&mut lab, 3, &later.secret_sha256), "has expired");
+    assert_eq!(lab.state.members.len(), 2);
+    assert_eq!(lab.state.members[&NodeId(2)].peers(), ["192.0.2.2:7300".parse().expect("an address")]);
+}
+
+#[test]
+fn applicants_that_make_no_sense_are_refused() {
+    let mut lab = founded();
+    let secret = token(&mut lab, 5);
+    let mut refuse = |change: fn(&mut Applicant), with: &str| {
+        let mut applicant = testing::applicant(2);
+        change(&mut applicant);
+        refused(lab.run(Command::AdmitNode { applicant, secret_sha256: secret.clone() }), with);
+    };
+    refuse(|a| a.fingerprint = "no".to_owned(), "is no SHA-256");
+    refuse(|a| a.port = 0, "must be 1 to 65535");
+    refuse(|a| a.addresses.clear(), "at least one address");
+    refuse(|a| a.node = NodeId(1), "is the id of another member");
+}
+
+#[test]
+fn only_members_register_and_they_are_found_where_they_are() {
+    let mut lab = founded();
+    let unknown = lab.run(Command::RegisterNode { node: testing::node(2) });
+    assert_eq!(unknown, Err(Reject::NodeUnknown { node: NodeId(2) }));
+    let secret = token(&mut lab, 1);
+    admit(&mut lab, 2, &secret).expect("admitted");
+    let mut node = testing::node(2);
+    node.addresses = vec!["198.51.100.7".parse().expect("an address")];
+    lab.must(Command::RegisterNode { node });
+    assert_eq!(lab.state.members[&NodeId(2)].peers(), ["198.51.100.7:7300".parse().expect("an address")]);
+}
+
+#[test]
+fn a_lost_node_s_tasks_run_elsewhere_and_none_comes_back_by_itself() {
+    let mut lab = several(2);
+    lab.put(spec(4, "a"));
+    lab.settle();
+    let there = |lab: &Lab| lab.tasks().iter().filter(|task| task.node == NodeId(2)).count();
+    assert_eq!(there(&lab), 2);
+    let index = lab.state.index;
+    lose(&mut lab, 2, true);
+    assert_eq!(events_since(&lab, index)[0], "NodeLost");
+    lab.settle();
+    assert_eq!((lab.tasks().len(), there(&lab)), (4, 0));
+    assert!(app(&lab).history.iter().all(|ended| ended.state == EndState::Lost));
+    assert_eq!(app(&lab).backoff.delay_ms, 0, "not the app's fault");
+    lose(&mut lab, 2, false);
+    lab.settle();
+    assert_eq!(there(&lab), 0);
+    // What is new may go there again.
+    lab.put(spec(6, "a"));
+    lab.settle();
+    assert_eq!(there(&lab), 2);
+}
+
+#[test]
+fn an_exclusive_task_waits_for_its_node() {
+    let mut lab = several(2);
+    let labels = [("MESETA_EXCLUSIVE".to_owned(), "True".to_owned())].into();
+    lab.put(AppSpec { labels, ..spec(2, "a") });
+    lab.settle();
+    let before = lab.tasks();
+    lose(&mut lab, 2, true);
+    lab.settle();
+    assert_eq!(lab.tasks(), before, "nobody knows whether it still writes");
+    lab.must(Command::RemoveNode { node: NodeId(2) });
+    lab.settle();
+    assert!(lab.tasks().len() == 2 && lab.tasks().iter().all(|task| task.node == NodeId(1)));
+}
+
+#[test]
+fn the_unreachable_strategy_says_when() {
+    let mut lab = several(2);
+    let unreachable = UnreachableStrategy::After { inactive_ms: 5_000, expunge_ms: 9_000 };
+    lab.put(AppSpec { unreachable, ..spec(2, "a") });
+    lab.settle();
+    lose(&mut lab, 2, true);
+    let lost_at = lab.state.now;
+    let plan = lab.lead();
+    assert_eq!((plan.actions.len(), plan.wake_at), (0, Some(lost_at.plus_ms(5_000))));
+    lab.settle();
+    assert!(lab.now >= lost_at.plus_ms(5_000));
+    assert!(lab.tasks().iter().all(|task| task.node == NodeId(1)));
+
+    let mut lab = several(2);
+    lab.put(AppSpec { unreachable: UnreachableStrategy::Disabled, ..spec(2, "a") });
+    lab.settle();
+    lose(&mut lab, 2, true);
+    lab.wait(86_400_000);
+    lab.settle();
+    assert_eq!(lab.tasks().iter().filter(|task| task.node == NodeId(2)).count(), 1);
+}
+
+#[test]
+fn a_plan_made_before_the_node_was_lost_or_back_is_stale() {
+    let mut lab = several(2);
+    lab.put(spec(2, "a"));
+    let plan = lab.plan();
+    lose(&mut lab, 2, true);
+    let stale = lab.run(Command::ApplyPlan { based_on: 0, actions: plan.actions });
+    refused(stale, "which does not answer");
+    lose(&mut lab, 2, false);
+    lab.settle();
+    lose(&mut lab, 2, true);
+    let plan = lab.plan();
+    lose(&mut lab, 2, false);
+    assert!(matches!(
+        lab.run(Command::ApplyPlan { based_on: 0, actions: plan.actions }),
+        Err(Reject::StalePlan { .. })
+    ));
+    assert_eq!(lab.tasks().len(), 2);
+}
+
+#[test]
+fn where_nobody_answers_people_are_told() {
+    let mut lab = several(2);
+    lose(&mut lab, 1, true);
+    lose(&mut lab, 2, true);
+    lab.put(spec(1, "a"));
+    lab.settle();
+    assert_eq!(app(&lab).waiting, "2 nodes do not answer");
+}
+
+#[test]
+fn a_removed_node_is_forgotten_and_its_key_refused() {
+    let mut lab = several(3);
+    lab.put(spec(3, "a"));
+    lab.settle();
+    lab.must(Command::RemoveNode { node: NodeId(3) });
+    assert!(!lab.state.nodes.contains_key(&NodeId(3)));
+    lab.settle();
+    assert_eq!(lab.tasks().len(), 3);
+    let secret = "a".repeat(64);
+    refused(admit(&mut lab, 3, &secret), "was removed");
+    lab.must(Command::RemoveNode { node: NodeId(2) });
+    refused(lab.run(Command::RemoveNode { node: NodeId(1) }), "the only member");
+}
+
+#[test]
+fn nothing_of_this_is_proposed_before_all_understand_it() {
+    let mut lab = Lab::new();
+    refused(lab.run(testing::found()), "needs feature level 2");
+    lab.must(Command::RegisterNode { node: testing::node(1) });
+    lab.must(Command::RaiseFeatureLevel { level: 2 });
+    lab.must(testing::found());
+    let token = testing::join_token("", 'a', 1, Timestamp::MAX);
+    refused(lab.run(Command::PutJoinToken { token }), "1 to 64 bytes");
+    let token = testing::join_token("x", 'g', 1, Timestamp::MAX);
+    refused(lab.run(Command::PutJoinToken { token }), "is no SHA-256");
+    let token = testing::join_token("x", 'a', 0, Timestamp::MAX);
+    refused(lab.run(Command::PutJoinToken { token }), "must be 1 to");
+    refused(lab.run(Command::DeleteJoinToken { name: "x".to_owned() }), "no join token");
+}

@@ -1,8 +1,10 @@
 //! What the console and the HTTP APIs need of a node. The node implements it; tests fake it.
 
 mod account;
+mod members;
 
 pub use account::PasswordError;
+pub use members::{Invitation, InviteError, MemberReach, MemberRole, MemberStatus};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -208,6 +210,15 @@ pub trait Backend: Send + Sync + 'static {
         Err(PasswordError::Unavailable(Unavailable::Failed("passwords cannot be changed here".into())))
     }
 
+    /// The nodes of the cluster by id; empty before it takes in others.
+    fn members(&self) -> Vec<MemberStatus> {
+        Vec::new()
+    }
+    /// Makes a join token: one line that lets nodes in, shown once.
+    async fn invite(&self, invitation: Invitation) -> Result<String, InviteError> {
+        let _ = invitation;
+        Err(InviteError::Unavailable(Unavailable::Failed("nodes cannot be let in here".into())))
+    }
     fn node(&self) -> NodeStatus;
     /// What tasks of this node wait for before they run, e.g. how much of their image has come. Of this node only,
     /// never replicated; wakes when it reads differently, at most once a second.

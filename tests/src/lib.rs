@@ -16,5 +16,6 @@ pub mod network;
 pub mod node;
 pub mod registry;
 pub mod task_root;
+pub mod token;
 pub mod vm;
 pub mod wait;

@@ -148,6 +148,7 @@ impl Node {
             .args(["--cgroup", &self.scope.cgroup, "--"])
             .args(["--http", &self.address, "--https", &format!("{host}:{}", self.https_port)])
             .args(["--dns", &self.dns_listen().to_string()])
+            .args(["--peers", &format!("127.0.0.1:{}", free_port())])
             .args(["--dns-http", &format!("127.0.0.1:{}", self.dns_http_port)])
             .args(self.dns_upstream())
             .args(["--balancer-bind", &self.balancer.to_string()])

@@ -1,7 +1,7 @@
 //! The handle that the rest of the program holds.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::{NodeId, State, Timestamp};
@@ -98,6 +98,11 @@ impl Cluster {
             failure,
             closing,
         })))
+    }
+
+    /// True if `dir` holds a log, of whatever cluster.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(LOG_FILE).exists()
     }
 
     pub(crate) fn inner(&self) -> &Inner {

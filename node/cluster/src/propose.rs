@@ -83,6 +83,15 @@ impl Cluster {
         Err(doubt.map_or(refused, ProposeError::Unknown))
     }
 
+    /// As [`Cluster::propose`], if this node leads; else nothing is handed on: what only the leader can know must not
+    /// be said by one who no longer is.
+    pub async fn propose_leading(&self, proposal: Proposal) -> Result<Applied, ProposeError> {
+        match timeout_at(deadline(PROPOSE_TIMEOUT), self.propose_here(proposal)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ProposeError::TimedOut),
+        }
+    }
+
     /// Proposes on this node, which must lead.
     pub(crate) async fn propose_here(&self, proposal: Proposal) -> Result<Applied, ProposeError> {
         let inner = self.inner();

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::clock::ClusterClock;
 use crate::config::{Config, Start};
 use crate::error::{Failure, OpenError};
-use crate::log_store::LogStore;
+use crate::log_store::{LogStore, db};
 use crate::machine::Machine;
 use crate::snapshot::{Snapshots, Stored};
 use crate::space::Space;
@@ -19,6 +19,9 @@ use crate::space::Space;
 pub const LOG_FILE: &str = "raft.db";
 /// SQLite's write-ahead log beside it.
 pub const WAL_FILE: &str = "raft.db-wal";
+
+/// And its shared memory.
+const SHM_FILE: &str = "raft.db-shm";
 
 /// Everything on disk, opened and checked.
 pub struct Storage {
@@ -39,6 +42,9 @@ impl Storage {
         let lock = lock(&dir.join("lock"))?;
         let space = Arc::new(Space::open(dir, config.reserve_bytes).map_err(io("reserve room in"))?);
         let delete_limit = Arc::new(AtomicU64::new(0));
+        if let Start::Join(_) = config.start {
+            set_aside(dir)?;
+        }
         let snapshots = Snapshots::open(dir.join("snapshots"), delete_limit.clone())?;
         let path = dir.join(LOG_FILE);
         if !path.exists() && !snapshots.names().map_err(io("list snapshots in"))?.is_empty() {
@@ -54,6 +60,31 @@ impl Storage {
         let machine = Machine::new(stored, snapshots, clock.clone(), space.clone());
         Ok(Self { lock, store, writer, machine, clock, space })
     }
+}
+
+/// Who joins leaves its own cluster of one behind, which nobody has claimed: no one was ever promised anything by it.
+fn set_aside(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join(LOG_FILE);
+    if !path.exists() || db::cluster_of(&path)?.is_some() {
+        return Ok(());
+    }
+    tracing::info!(path = %path.display(), "this node's own log, of an unclaimed cluster of one, is removed");
+    // The log last: until it is gone, the next start does all of this again.
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Io { what: "remove", path, source }
+    };
+    let snapshots = dir.join("snapshots");
+    if snapshots.exists() {
+        fs::remove_dir_all(&snapshots).map_err(io(&snapshots))?;
+    }
+    for name in [WAL_FILE, SHM_FILE, LOG_FILE] {
+        let path = dir.join(name);
+        if path.exists() {
+            fs::remove_file(&path).map_err(io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// A snapshot folder that was put beside another cluster's log would mix two histories.

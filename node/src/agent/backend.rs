@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cluster::{Cluster, Proposal, ProposeError};
 use console::{
-    Backend, ClaimError, DnsStatus, LeaderInfo, LogChunk, LogStream, LoginError, NodeStatus, PasswordError,
-    Power, Preparing, Request, SandboxError, Unavailable,
+    Backend, ClaimError, DnsStatus, Invitation, InviteError, LeaderInfo, LogChunk, LogStream, LoginError,
+    MemberStatus, NodeStatus, PasswordError, Power, Preparing, Request, SandboxError, Unavailable,
 };
 use futures::stream::BoxStream;
 use model::auth::{Actor, Role, SessionKey, User};
@@ -19,6 +19,7 @@ use super::init_link::{InitLink, World};
 use super::inspect::NodeInspector;
 use super::logs::Logs;
 use super::machine::{self, Machine};
+use super::roster;
 use super::sandbox::NodeSandboxes;
 use crate::api::auth::password;
 use crate::dns::Dns;
@@ -44,7 +45,7 @@ pub struct NodeBackend {
 }
 
 impl NodeBackend {
-    async fn submit(&self, proposal: Proposal) -> Result<Applied, Unavailable> {
+    pub(super) async fn submit(&self, proposal: Proposal) -> Result<Applied, Unavailable> {
         self.cluster.propose(proposal).await.map_err(unavailable)
     }
 }
@@ -154,6 +155,14 @@ impl Backend for NodeBackend {
         origin: Origin,
     ) -> Result<(), PasswordError> {
         account::change_password(self, &self.logins, name, (current, new), origin).await
+    }
+
+    fn members(&self) -> Vec<MemberStatus> {
+        roster::members(&self.cluster)
+    }
+
+    async fn invite(&self, invitation: Invitation) -> Result<String, InviteError> {
+        roster::invite(self, invitation).await
     }
 
     fn node(&self) -> NodeStatus {

@@ -1,8 +1,7 @@
 //! Who this node is: drawn once per installation and kept in STATE.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -10,6 +9,7 @@ use model::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::api::auth::code;
+use crate::durable;
 
 const FORMAT: u32 = 1;
 const FILE: &str = "identity.json";
@@ -39,23 +39,12 @@ pub fn load_or_create(state: &Path) -> anyhow::Result<Identity> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let identity =
                 Identity { format: FORMAT, node: NodeId(rand::random()), claim_code: code::generate() };
-            write_durably(&path, &serde_json::to_vec_pretty(&identity)?)
+            durable::write(&path, &serde_json::to_vec_pretty(&identity)?)
                 .with_context(|| format!("writing {}", path.display()))?;
             Ok(identity)
         }
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }
-}
-
-/// Readable by root alone; after a crash either the old content or the new is there, never a part.
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
 #[cfg(test)]

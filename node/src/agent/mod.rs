@@ -14,9 +14,11 @@ mod inspect;
 mod leader;
 mod logs;
 mod machine;
+mod members;
 mod memory;
 mod node_loop;
 mod register;
+mod roster;
 mod sandbox;
 mod screen;
 mod slot;
@@ -28,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use cluster::{Cluster, NoWire, Start, Timers};
+use cluster::{Cluster, Start, Timers};
 use tokio_util::sync::CancellationToken;
 
 use crate::Exit;
@@ -39,8 +41,17 @@ use crate::dns::{self, Dns};
 use crate::images::{Images, Mirror, Mirrors};
 use crate::network::Network;
 use crate::network::subnet::Subnet;
+use crate::peers::credentials::Keeper;
+use crate::peers::join::{self, Newcomer};
+use crate::peers::membership::Membership;
+use crate::peers::token::Token;
+use crate::peers::wire::TlsWire;
+use crate::peers::{self, key, membership};
 use crate::proxy;
 pub use node_loop::caught_up;
+
+/// What a leader that ends waits for its successor: an election would take as long.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -88,6 +99,12 @@ pub struct Args {
     public_url: Option<String>,
     #[command(flatten)]
     balancer: proxy::Flags,
+    /// Where other nodes of the cluster reach this one
+    #[arg(long, default_value = "[::]:7300", value_name = "ADDRESS")]
+    peers: SocketAddr,
+    /// Joins a cluster at the first start; a token of `meseta ctl join-tokens create`
+    #[arg(long, value_name = "TOKEN", value_parser = Token::parse)]
+    join: Option<Token>,
 }
 
 fn attribute(text: &str) -> Result<(String, String), String> {
@@ -119,7 +136,7 @@ pub fn run(args: Args) -> Exit {
 
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("MESETA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -152,15 +169,22 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let serving = tokio::spawn(listeners.serve(doors, shutdown.clone()));
     init.phase("front doors", true);
 
+    let key = key::load_or_create(&args.paths.state).context("this node's key")?;
+    let membership = member(&args, &machine, &key, &init).await.context("joining a cluster")?;
     init.phase("cluster state", false);
+    let own = members::Own { fingerprint: key::fingerprint(&key), port: args.peers.port() };
+    let keeper = Keeper::new(args.paths.state.clone(), node, key, membership.as_ref())
+        .context("this node's certificate")?;
+    let joined = membership.filter(|membership| membership.joined);
     let config = cluster::Config {
         dir: args.paths.state.clone(),
         node,
-        start: Start::Alone,
+        start: joined.map_or(Start::Alone, |membership| Start::Join(membership.cluster)),
         timers: Timers::default(),
         reserve_bytes: args.state_reserve * 1024 * 1024,
     };
-    let cluster = Cluster::open(config, Arc::new(NoWire)).await.context("the cluster's log")?;
+    let wire = Arc::new(TlsWire::new(keeper.held()));
+    let cluster = Cluster::open(config, wire).await.context("the cluster's log")?;
     init.phase("cluster state", true);
 
     let claim = Arc::new(claim::Claim::new(identity.claim_code));
@@ -196,6 +220,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         balancer: balancer.clone(),
     });
 
+    loops.spawn(peers::listen::run(args.peers, cluster.clone(), keeper.held(), shutdown.clone()));
+    loops.spawn(keeper.run(cluster.clone(), shutdown.clone()));
+    loops.spawn(members::run(cluster.clone(), machine.clone(), own, shutdown.clone()));
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
     let parts = node_loop::Parts {
@@ -233,6 +260,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         failure = cluster.failed() => Err(anyhow::anyhow!("the cluster's log failed: {failure}")),
         () = terminated() => Ok(()),
     };
+    hand_over(&cluster).await;
     shutdown.cancel();
     // Loops end at their next await; a proposal that hangs must not hold up init.
     let _ = tokio::time::timeout(Duration::from_secs(3), async { tokio::join!(loops.wait(), serving) }).await;
@@ -242,6 +270,42 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     }
     cluster.shutdown().await;
     ended
+}
+
+/// What this node is a member of; joins first if it is told to and has begun nothing of its own.
+async fn member(
+    args: &Args,
+    machine: &machine::Machine,
+    key: &rcgen::KeyPair,
+    init: &init_link::InitLink,
+) -> anyhow::Result<Option<Membership>> {
+    let state = &args.paths.state;
+    let known = membership::load(state)?;
+    let Some(token) = args.join.as_ref().filter(|_| known.is_none() && !Cluster::exists(state)) else {
+        return Ok(known);
+    };
+    init.phase("joining a cluster", false);
+    let port = args.peers.port();
+    let newcomer = Newcomer { node: machine.node, key, addresses: machine.addresses(), port };
+    let told = |reason: &str| tracing::warn!(reason, "not joined yet");
+    let joined = join::join(token, &newcomer, state, told).await?;
+    init.phase("joining a cluster", true);
+    Ok(Some(joined))
+}
+
+/// A leader that ends on purpose leaves no gap: another leads before it is gone.
+async fn hand_over(cluster: &Cluster) {
+    if !cluster.leadership().borrow().is_self {
+        return;
+    }
+    let Some(next) = members::successor(cluster.node(), &cluster.members(), &cluster.progress()) else {
+        return;
+    };
+    match tokio::time::timeout(HAND_OVER, cluster.hand_over(next)).await {
+        Ok(Ok(())) => tracing::info!(%next, "handed over"),
+        Ok(Err(error)) => tracing::warn!(%error, %next, "not handed over"),
+        Err(_) => tracing::warn!(%next, "not handed over in time"),
+    }
 }
 
 fn tls_dir(paths: &Paths) -> PathBuf {

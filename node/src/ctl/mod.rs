@@ -3,7 +3,9 @@
 mod apps;
 mod client;
 mod events;
+mod join_tokens;
 mod node;
+mod nodes;
 mod table;
 mod tasks;
 
@@ -42,6 +44,12 @@ enum Command {
     Tasks(tasks::Command),
     /// Takes an unclaimed cluster with the code its screen shows; the password becomes admin's
     Claim { code: String },
+    /// The nodes of the cluster
+    #[command(subcommand)]
+    Nodes(nodes::Command),
+    /// What lets further nodes in
+    #[command(subcommand)]
+    JoinTokens(join_tokens::Command),
     /// The node that answers
     #[command(subcommand)]
     Node(node::Command),
@@ -101,6 +109,8 @@ pub async fn dispatch(args: Args, to: Box<dyn std::io::Write + Send>) -> Result<
         Command::Apps(command) => apps::run(&client, output, command).await,
         Command::Tasks(command) => tasks::run(&client, output, command).await,
         Command::Claim { code } => node::claim(&client, output, &code).await,
+        Command::Nodes(command) => nodes::run(&client, output, command).await,
+        Command::JoinTokens(command) => join_tokens::run(&client, output, command).await,
         Command::Node(command) => node::run(&client, output, command).await,
         Command::Events { kinds } => events::run(&client, output, &kinds).await,
     }

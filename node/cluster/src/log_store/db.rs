@@ -67,6 +67,16 @@ pub struct Db {
     conn: Connection,
 }
 
+/// The cluster that the log at `path`, which exists, belongs to.
+pub fn cluster_of(path: &Path) -> Result<Option<ClusterId>, OpenError> {
+    let conn = Connection::open(path).map_err(|source| OpenError::Database {
+        what: "open",
+        path: path.to_owned(),
+        source,
+    })?;
+    get(&conn, path, "cluster")
+}
+
 impl Db {
     /// Opens or creates the file for `node`. A fresh file of a node that joins is its cluster's from the first byte.
     pub fn open(path: &Path, node: NodeId, start: Start) -> Result<Self, OpenError> {

@@ -2,9 +2,8 @@
 //! browser stays granted.
 
 use std::fs;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::ListenError;
+use crate::durable;
 
 /// An acceptor for HTTP/2 and HTTP/1.1 with `folder/cert.pem` and `folder/key.pem`, made first if they are missing.
 pub fn acceptor(folder: &Path, addresses: &[IpAddr]) -> Result<TlsAcceptor, ListenError> {
@@ -52,19 +52,9 @@ fn make(folder: &Path, addresses: &[IpAddr]) -> Result<(), String> {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = params.self_signed(&key).map_err(|e| e.to_string())?;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.and_then(|()| write(&folder.join("key.pem"), &key.serialize_pem()))
-        .and_then(|()| write(&folder.join("cert.pem"), &certificate.pem()))
-        .and_then(|()| fs::File::open(folder)?.sync_all())
+    made.and_then(|()| durable::write(&folder.join("key.pem"), key.serialize_pem().as_bytes()))
+        .and_then(|()| durable::write(&folder.join("cert.pem"), certificate.pem().as_bytes()))
         .map_err(|e| e.to_string())
-}
-
-/// Whole or not at all: a power cut leaves no half file under the final name.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(fresh, path)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod files;
 mod logs;
 mod machine;
 mod node;
+mod nodes;
 
 use axum::Router;
 use axum::extract::Request;
@@ -30,12 +31,18 @@ pub struct Operation {
 pub fn operations() -> Vec<Operation> {
     let get = |path, handler| Operation { method: Method::GET, path, is_open: false, handler };
     let post = |path, handler| Operation { method: Method::POST, path, is_open: false, handler };
+    let delete = |path, handler| Operation { method: Method::DELETE, path, is_open: false, handler };
     let open = |operation| Operation { is_open: true, ..operation };
     vec![
         open(post("/meseta/v1/claim", routing::post(claim::claim))),
         open(get("/meseta/v1/openapi.json", routing::get(openapi))),
         get("/meseta/v1/node", routing::get(node::show)),
         post("/meseta/v1/node/power", routing::post(node::power)),
+        get("/meseta/v1/nodes", routing::get(nodes::list)),
+        delete("/meseta/v1/nodes/{node}", routing::delete(nodes::remove)),
+        get("/meseta/v1/join-tokens", routing::get(nodes::tokens)),
+        post("/meseta/v1/join-tokens", routing::post(nodes::invite)),
+        delete("/meseta/v1/join-tokens/{name}", routing::delete(nodes::revoke)),
         get("/meseta/v1/state-hash", routing::get(node::state_hash)),
         get("/meseta/v1/tasks/{id}/logs/{stream}", routing::get(logs::read)),
         get("/meseta/v1/tasks/{id}/logs/{stream}/search", routing::get(files::search)),

@@ -108,7 +108,9 @@ async fn the_description_is_complete() {
         let path = path
             .replace("{id}", "a.instance-1._app.1")
             .replace("{stream}", "stdout")
-            .replace("{role}", "agent");
+            .replace("{role}", "agent")
+            .replace("{node}", "n0000000000000001")
+            .replace("{name}", "rack");
         let answer = server.ask(&format!("{method} {path}"), "").await;
         assert!(!answer.text.contains("There is nothing at"), "{method} {path}");
         assert_ne!(answer.status.as_u16(), 405, "{method} {path}");

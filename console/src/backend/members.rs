@@ -1,0 +1,81 @@
+//! The nodes of the cluster, and letting in another.
+
+use std::net::IpAddr;
+
+use model::auth::Actor;
+use model::command::Reject;
+use model::{NodeId, Origin, Timestamp};
+use serde::Serialize;
+
+use super::Unavailable;
+
+/// What a member does for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberRole {
+    /// Leads, as far as the answering node knows.
+    Leader,
+    /// Counts for the majority.
+    Voter,
+    /// Has all of the log without a vote.
+    Learner,
+    /// Does not follow the log yet.
+    New,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberReach {
+    Up,
+    /// It does not answer the leader.
+    Lost,
+    /// Let in, and has not come up yet.
+    Joining,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemberStatus {
+    #[serde(serialize_with = "as_text")]
+    pub id: NodeId,
+    pub name: String,
+    pub addresses: Vec<IpAddr>,
+    pub role: MemberRole,
+    pub reach: MemberReach,
+    /// Cluster time since when it does not answer.
+    #[serde(serialize_with = "as_dates")]
+    pub lost_since: Option<Timestamp>,
+    #[serde(serialize_with = "as_text")]
+    pub admitted_at: Timestamp,
+    /// Of the program it runs; empty before it has come up.
+    pub product_version: String,
+    /// Live tasks on it.
+    pub tasks: usize,
+    pub is_self: bool,
+}
+
+/// A number of 64 bits loses digits in a browser.
+fn as_text<S: serde::Serializer>(value: &impl std::fmt::Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+fn as_dates<S: serde::Serializer>(value: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    value.map(|at| at.to_string()).serialize(to)
+}
+
+/// What lets in `uses` nodes until `expires_at`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    pub name: String,
+    pub uses: u32,
+    pub expires_at: Timestamp,
+    pub actor: Actor,
+    pub origin: Origin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InviteError {
+    #[error(transparent)]
+    Rejected(Reject),
+    #[error(transparent)]
+    Unavailable(Unavailable),
+}

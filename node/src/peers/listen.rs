@@ -1,0 +1,138 @@
+//! Port 7300: members ask their questions, strangers ask to be let in.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{Method, Request, Response, StatusCode};
+use bytes::Bytes;
+use cluster::Cluster;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::credentials::Held;
+use super::tls::{Caller, caller};
+use super::{MESSAGE_BYTES_MAX, join};
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that answers no ping for this long is closed.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Four lanes of a thousand members, and strangers.
+const CONNECTIONS_MAX: usize = 4_096;
+/// Wait after a port that is not to be had, or an accept that failed for want of files.
+const RETRY: Duration = Duration::from_secs(5);
+const WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Listens from the moment this node belongs to a cluster.
+pub async fn run(address: SocketAddr, cluster: Cluster, held: Held, shutdown: CancellationToken) {
+    tokio::select! {
+        () = serve(address, cluster, held) => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn serve(address: SocketAddr, cluster: Cluster, mut held: Held) {
+    if held.wait_for(Option::is_some).await.is_err() {
+        return;
+    }
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(error) => tracing::error!(%address, %error, "other nodes cannot reach this one"),
+        }
+        tokio::time::sleep(RETRY).await;
+    };
+    tracing::info!(%address, "listening for other nodes");
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let Some(credentials) = held.borrow().clone() else { continue };
+                let acceptor = TlsAcceptor::from(credentials.server.clone());
+                tokio::spawn(connection(stream, from.ip(), acceptor, cluster.clone(), permit));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection of another node was not accepted");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    from: IpAddr,
+    acceptor: TlsAcceptor,
+    cluster: Cluster,
+    _room: OwnedSemaphorePermit,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%from, %error, "answers will be late");
+    }
+    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::info!(%from, %error, "a connection of another node was refused"),
+        Err(_) => return tracing::info!(%from, "a handshake took too long"),
+    };
+    let peer = stream.get_ref().1.peer_certificates().and_then(caller);
+    let service = service_fn(move |request| {
+        let (peer, cluster) = (peer.clone(), cluster.clone());
+        async move { Ok::<_, Infallible>(respond(peer, from, &cluster, request).await) }
+    });
+    let served = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_TIMEOUT)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%from, %error, "a connection of another node ended");
+    }
+}
+
+async fn respond(
+    peer: Option<Caller>,
+    from: IpAddr,
+    cluster: &Cluster,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let (status, body) = match (request.method(), request.uri().path(), peer) {
+        (&Method::POST, "/join", _) => match read(request, join::ASK_BYTES_MAX).await {
+            Ok(question) => join::answer(cluster, from, &question).await,
+            Err(refused) => refused,
+        },
+        (&Method::POST, "/ask", Some(peer)) if cluster.state().removed.contains_key(&peer.fingerprint) => {
+            (StatusCode::FORBIDDEN, Bytes::from_static(b"this node was removed from the cluster"))
+        }
+        (&Method::POST, "/ask", Some(peer)) => match read(request, MESSAGE_BYTES_MAX).await {
+            Ok(question) => (StatusCode::OK, cluster.answer(peer.node, &question).await),
+            Err(refused) => refused,
+        },
+        (_, _, None) => {
+            (StatusCode::UNAUTHORIZED, Bytes::from_static(b"a certificate of this cluster is needed"))
+        }
+        (_, _, Some(_)) => (StatusCode::NOT_FOUND, Bytes::from_static(b"there is no such question")),
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response
+}
+
+async fn read(request: Request<Incoming>, limit: usize) -> Result<Bytes, (StatusCode, Bytes)> {
+    match Limited::new(request.into_body(), limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) => Err((StatusCode::PAYLOAD_TOO_LARGE, error.to_string().into())),
+    }
+}

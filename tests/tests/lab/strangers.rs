@@ -1,0 +1,79 @@
+//! Who is let in and who is not.
+
+use std::process::Command;
+
+use tests::http::Answer;
+
+use crate::Lab;
+
+fn token(lab: &Lab, body: &str) -> Answer {
+    lab.node(1).post("/meseta/v1/join-tokens", body).expect("an answer")
+}
+
+/// Adds node 2 by hand with this token; what it says in its log within the lab's patience.
+fn join(lab: &Lab, token: &str, expected: &str) {
+    std::fs::write("/run/meseta-lab/2/args", format!("--join\n{token}\n")).expect("the lab's node 2");
+    // It answers only once it belongs somewhere: the lab's patience is not waited for.
+    let mut start = Command::new(tests::vm::root().join("scripts/lab"))
+        .args(["start", "2"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("scripts/lab starts");
+    lab.until("its log tells", || {
+        let log = std::fs::read_to_string("/run/meseta-lab/2/log").map_err(|error| error.to_string())?;
+        if log.contains(expected) { Ok(()) } else { Err(format!("no {expected:?}")) }
+    });
+    start.kill().expect("it was started here");
+    start.wait().expect("it was started here");
+    lab.run(&["kill", "2"]);
+    std::fs::remove_file("/run/meseta-lab/2/log").expect("its log");
+    let state = std::path::Path::new("/run/meseta-lab/2/state");
+    for file in ["membership.json", "raft.db", "peer.key", "identity.json"] {
+        let _ = std::fs::remove_file(state.join(file));
+    }
+}
+
+#[test]
+fn wrong_used_expired_and_foreign_tokens_are_refused_with_the_reason() {
+    let lab = Lab::up(2);
+    lab.run(&["kill", "2"]);
+    let refusal = token(&lab, r#"{"name":"x","uses":0}"#).expect(422).text();
+    assert!(refusal.contains("must be 1 to"), "{refusal}");
+    let refusal = token(&lab, r#"{"name":"x","hours":0}"#).expect(422).text();
+    assert!(refusal.contains("expected 1 to 8760"), "{refusal}");
+
+    let good =
+        token(&lab, r#"{"name":"one"}"#).expect(201).json()["token"].as_str().expect("a token").to_owned();
+    let listed = lab.json(1, "/meseta/v1/join-tokens").to_string();
+    assert!(listed.contains("\"one\"") && !listed.contains("secret"), "{listed}");
+    lab.node(1).delete("/meseta/v1/join-tokens/one").expect("an answer").expect(200);
+    for file in ["membership.json", "raft.db", "peer.key", "identity.json"] {
+        let _ = std::fs::remove_file(format!("/run/meseta-lab/2/state/{file}"));
+    }
+    join(&lab, &good, "is unknown to this cluster, or was revoked");
+    // The same addresses, but another cluster's fingerprint.
+    let foreign = tests::token::with_other_authority(&good);
+    join(&lab, &foreign, "UnknownIssuer");
+}
+
+#[test]
+fn a_removed_node_is_refused_and_its_tasks_go_elsewhere() {
+    let lab = Lab::up(3);
+    let app = r#"{"id":"two","cmd":"exec sleep 1000","cpus":0.1,"mem":16,"instances":3}"#;
+    lab.node(1).post("/v2/apps", app).expect("an answer").expect(201);
+    lab.until("three run", || lab.runs(1, "two", 3));
+    let leader = lab.leader();
+    let gone = leader % 3 + 1;
+    let nodes = lab.json(leader, "/meseta/v1/nodes");
+    let address = format!("10.77.0.{gone}");
+    let id = nodes["nodes"].as_array().expect("nodes").iter().find(|node| node["addresses"][0] == *address);
+    let id = id.and_then(|node| node["id"].as_str()).expect("its id").to_owned();
+    lab.node(leader).delete("/meseta/v1/nodes/n0000000000000000").expect("an answer").expect(404);
+    lab.node(leader).delete(&format!("/meseta/v1/nodes/{id}")).expect("an answer").expect(200);
+    lab.until("its task runs elsewhere", || {
+        let hosts = lab.hosts(leader, "two");
+        if hosts.len() == 3 && !hosts.contains(&address) { Ok(()) } else { Err(format!("{hosts:?}")) }
+    });
+    let answer = lab.node(gone).post("/v2/apps", r#"{"id":"x","cmd":"true"}"#).expect("an answer");
+    assert_eq!(answer.status, 503, "{answer}");
+}

@@ -73,7 +73,7 @@ pub enum LoginError {
 pub enum SandboxError {
     #[error("there is no such file in the sandbox of this task")]
     NotFound,
-    #[error("the sandbox of this task is on another node")]
+    #[error("the sandbox of this task is on another node, which does not answer")]
     Elsewhere(NodeId),
     /// Links that lead outside, and whatever is neither file nor folder.
     #[error("this is not opened: {0}")]

@@ -44,6 +44,7 @@ use crate::network::subnet::Subnet;
 use crate::peers::credentials::Keeper;
 use crate::peers::join::{self, Newcomer};
 use crate::peers::membership::Membership;
+use crate::peers::relay::Relay;
 use crate::peers::token::Token;
 use crate::peers::wire::TlsWire;
 use crate::peers::{self, key, membership};
@@ -166,7 +167,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&ports, &tls_dir(&args.paths), &machine.addresses())
         .await
         .context("the console and API")?;
-    let serving = tokio::spawn(listeners.serve(doors, shutdown.clone()));
+    let serving = tokio::spawn(listeners.serve(doors.clone(), shutdown.clone()));
     init.phase("front doors", true);
 
     let key = key::load_or_create(&args.paths.state).context("this node's key")?;
@@ -184,7 +185,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         reserve_bytes: args.state_reserve * 1024 * 1024,
     };
     let wire = Arc::new(TlsWire::new(keeper.held()));
-    let cluster = Cluster::open(config, wire).await.context("the cluster's log")?;
+    let cluster = Cluster::open(config, wire.clone()).await.context("the cluster's log")?;
     init.phase("cluster state", true);
 
     let claim = Arc::new(claim::Claim::new(identity.claim_code));
@@ -220,7 +221,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         balancer: balancer.clone(),
     });
 
-    loops.spawn(peers::listen::run(args.peers, cluster.clone(), keeper.held(), shutdown.clone()));
+    let inner = peers::listen::Inner { cluster: cluster.clone(), doors };
+    loops.spawn(peers::listen::run(args.peers, inner, keeper.held(), shutdown.clone()));
     loops.spawn(keeper.run(cluster.clone(), shutdown.clone()));
     loops.spawn(members::run(cluster.clone(), machine.clone(), own, shutdown.clone()));
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
@@ -251,7 +253,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     loops.spawn(api::listen::serve_at(args.dns.dns_http, names, shutdown.clone()));
     loops.close();
 
-    ready.send_replace(Some(api::router(backend.clone()).merge(console::router(backend))));
+    let relay = Arc::new(Relay { cluster: cluster.clone(), wire });
+    let router = api::router(backend.clone()).merge(console::router(backend));
+    let router = router.layer(axum::middleware::from_fn_with_state(relay, peers::relay::layer));
+    ready.send_replace(Some(router));
     init.phase("console", true);
     tokio::spawn(slot::run(args.paths.clone(), args.http.port(), init.clone(), shutdown.clone()));
 

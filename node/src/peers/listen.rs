@@ -5,10 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use cluster::Cluster;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -21,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::credentials::Held;
 use super::tls::{Caller, caller};
-use super::{MESSAGE_BYTES_MAX, join};
+use super::{MESSAGE_BYTES_MAX, join, relay};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that answers no ping for this long is closed.
@@ -33,14 +35,22 @@ const RETRY: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 4 * 1024 * 1024;
 
 /// Listens from the moment this node belongs to a cluster.
-pub async fn run(address: SocketAddr, cluster: Cluster, held: Held, shutdown: CancellationToken) {
+pub async fn run(address: SocketAddr, inner: Inner, held: Held, shutdown: CancellationToken) {
     tokio::select! {
-        () = serve(address, cluster, held) => {}
+        () = serve(address, inner, held) => {}
         () = shutdown.cancelled() => {}
     }
 }
 
-async fn serve(address: SocketAddr, cluster: Cluster, mut held: Held) {
+/// What answers behind the port.
+#[derive(Clone)]
+pub struct Inner {
+    pub cluster: Cluster,
+    /// This node's front doors, for what other members hand on.
+    pub doors: Router,
+}
+
+async fn serve(address: SocketAddr, inner: Inner, mut held: Held) {
     if held.wait_for(Option::is_some).await.is_err() {
         return;
     }
@@ -59,7 +69,7 @@ async fn serve(address: SocketAddr, cluster: Cluster, mut held: Held) {
             Ok((stream, from)) => {
                 let Some(credentials) = held.borrow().clone() else { continue };
                 let acceptor = TlsAcceptor::from(credentials.server.clone());
-                tokio::spawn(connection(stream, from.ip(), acceptor, cluster.clone(), permit));
+                tokio::spawn(connection(stream, from.ip(), acceptor, inner.clone(), permit));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection of another node was not accepted");
@@ -73,7 +83,7 @@ async fn connection(
     stream: TcpStream,
     from: IpAddr,
     acceptor: TlsAcceptor,
-    cluster: Cluster,
+    inner: Inner,
     _room: OwnedSemaphorePermit,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -86,8 +96,8 @@ async fn connection(
     };
     let peer = stream.get_ref().1.peer_certificates().and_then(caller);
     let service = service_fn(move |request| {
-        let (peer, cluster) = (peer.clone(), cluster.clone());
-        async move { Ok::<_, Infallible>(respond(peer, from, &cluster, request).await) }
+        let (peer, inner) = (peer.clone(), inner.clone());
+        async move { Ok::<_, Infallible>(respond(peer, from, &inner, request).await) }
     });
     let served = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -105,17 +115,22 @@ async fn connection(
 async fn respond(
     peer: Option<Caller>,
     from: IpAddr,
-    cluster: &Cluster,
+    inner: &Inner,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> Response<Body> {
+    let cluster = &inner.cluster;
+    let is_removed = |peer: &Caller| cluster.state().removed.contains_key(&peer.fingerprint);
     let (status, body) = match (request.method(), request.uri().path(), peer) {
+        (_, _, Some(peer)) if is_removed(&peer) => {
+            (StatusCode::FORBIDDEN, Bytes::from_static(b"this node was removed from the cluster"))
+        }
+        (_, _, Some(_)) if request.headers().contains_key(relay::VIA) => {
+            return relay::answer(&inner.doors, request.map(Body::new)).await;
+        }
         (&Method::POST, "/join", _) => match read(request, join::ASK_BYTES_MAX).await {
             Ok(question) => join::answer(cluster, from, &question).await,
             Err(refused) => refused,
         },
-        (&Method::POST, "/ask", Some(peer)) if cluster.state().removed.contains_key(&peer.fingerprint) => {
-            (StatusCode::FORBIDDEN, Bytes::from_static(b"this node was removed from the cluster"))
-        }
         (&Method::POST, "/ask", Some(peer)) => match read(request, MESSAGE_BYTES_MAX).await {
             Ok(question) => (StatusCode::OK, cluster.answer(peer.node, &question).await),
             Err(refused) => refused,
@@ -125,7 +140,7 @@ async fn respond(
         }
         (_, _, Some(_)) => (StatusCode::NOT_FOUND, Bytes::from_static(b"there is no such question")),
     };
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
 }

@@ -3,6 +3,7 @@
 //! Each node has a key of its own (`key`), made once. The cluster has an authority, kept in its state, so that every
 //! server can admit a node and renew its own certificate (`authority`). Who a connection comes from is the name in a
 //! certificate of that authority (`tls`); what has no certificate may only ask to be let in (`join`).
+//! What a task's own node must answer is handed on to it (`relay`).
 
 pub mod authority;
 pub mod credentials;
@@ -10,6 +11,7 @@ pub mod join;
 pub mod key;
 pub mod listen;
 pub mod membership;
+pub mod relay;
 pub mod tls;
 pub mod token;
 pub mod wire;

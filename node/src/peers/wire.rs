@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use cluster::{Lane, Target, Wire, WireError};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use model::NodeId;
@@ -32,22 +33,25 @@ const WINDOW: u32 = 4 * 1024 * 1024;
 /// The way to the others. Questions fail as unreachable while this node belongs to no cluster.
 pub struct TlsWire {
     held: Held,
-    open: Mutex<BTreeMap<(NodeId, Lane), Connection>>,
+    open: Mutex<BTreeMap<Way, Connection>>,
 }
 
-type Connection = SendRequest<Full<Bytes>>;
+/// To whom, and by which of its connections; without a lane, by that of the requests handed on.
+type Way = (NodeId, Option<Lane>);
+
+pub type Connection = SendRequest<Body>;
 
 impl TlsWire {
     pub fn new(held: Held) -> Self {
         Self { held, open: Mutex::default() }
     }
 
-    fn kept(&self, key: (NodeId, Lane)) -> Option<Connection> {
+    fn kept(&self, key: Way) -> Option<Connection> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(&key).filter(|connection| !connection.is_closed()).cloned()
     }
 
-    fn keep(&self, key: (NodeId, Lane), connection: Option<Connection>) {
+    fn keep(&self, key: Way, connection: Option<Connection>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         match connection {
             Some(connection) => open.insert(key, connection),
@@ -55,7 +59,19 @@ impl TlsWire {
         };
     }
 
-    async fn connected(&self, to: &Target, lane: Lane) -> Result<Connection, WireError> {
+    /// A connection for requests handed on to `to`.
+    pub async fn relay(&self, to: &Target) -> Result<Connection, WireError> {
+        let mut connection = self.connected(to, None).await?;
+        match connection.ready().await {
+            Ok(()) => Ok(connection),
+            Err(error) => {
+                self.keep((to.node, None), None);
+                Err(WireError::Unreachable(error.to_string()))
+            }
+        }
+    }
+
+    async fn connected(&self, to: &Target, lane: Option<Lane>) -> Result<Connection, WireError> {
         if let Some(connection) = self.kept((to.node, lane)) {
             return Ok(connection);
         }
@@ -79,9 +95,9 @@ impl TlsWire {
 #[async_trait]
 impl Wire for TlsWire {
     async fn ask(&self, to: &Target, lane: Lane, question: Bytes) -> Result<Bytes, WireError> {
-        let mut connection = self.connected(to, lane).await?;
+        let mut connection = self.connected(to, Some(lane)).await?;
         if let Err(error) = connection.ready().await {
-            self.keep((to.node, lane), None);
+            self.keep((to.node, Some(lane)), None);
             return Err(WireError::Unreachable(error.to_string()));
         }
         match post(&mut connection, "/ask", question).await {
@@ -90,7 +106,7 @@ impl Wire for TlsWire {
                 Err(WireError::Unreachable(format!("{status}: {}", String::from_utf8_lossy(&body))))
             }
             Err(error) => {
-                self.keep((to.node, lane), None);
+                self.keep((to.node, Some(lane)), None);
                 Err(WireError::Broken(error))
             }
         }
@@ -138,7 +154,7 @@ pub async fn post(
     path: &str,
     body: Bytes,
 ) -> Result<(StatusCode, Bytes), String> {
-    let request = Request::post(format!("https://meseta{path}")).body(Full::new(body));
+    let request = Request::post(format!("https://meseta{path}")).body(Body::from(body));
     let request = request.map_err(|error| error.to_string())?;
     let answer = connection.send_request(request).await.map_err(|error| error.to_string())?;
     let status = answer.status();

@@ -55,6 +55,32 @@ fn any_node_answers_and_each_gets_its_share() {
 }
 
 #[test]
+fn output_and_files_of_any_task_are_read_through_any_node() {
+    let lab = Lab::up(3);
+    let app =
+        r#"{"id":"talkers","cmd":"echo $HOST speaks; exec sleep 1000","cpus":0.1,"mem":16,"instances":3}"#;
+    lab.node(1).post("/v2/apps", app).expect("an answer").expect(201);
+    lab.until("three talk", || lab.runs(1, "talkers", 3));
+    let tasks = lab.json(1, "/v2/apps/talkers/tasks");
+    for task in tasks["tasks"].as_array().expect("tasks") {
+        let (id, host) = (task["id"].as_str().expect("an id"), task["host"].as_str().expect("a host"));
+        for n in 1..=3 {
+            let log = format!("/meseta/v1/tasks/{id}/logs/stdout");
+            lab.until("its output is read", || {
+                let text = lab.node(n).get(&log).map_err(|error| error.to_string())?.text();
+                if text == format!("{host} speaks\n") { Ok(()) } else { Err(format!("{n}: {text}")) }
+            });
+            let files = lab.json(n, &format!("/meseta/v1/tasks/{id}/files")).to_string();
+            assert!(files.contains("stdout"), "{n}: {files}");
+        }
+        // Handing on is no way round the login.
+        let stranger = tests::http::Client::new("10.77.0.1:8080");
+        let refused = stranger.get(&format!("/meseta/v1/tasks/{id}/logs/stdout")).expect("an answer");
+        assert_eq!(refused.status, 401, "{refused}");
+    }
+}
+
+#[test]
 fn a_dead_leader_s_tasks_run_elsewhere_and_do_not_come_back() {
     let lab = Lab::up(3);
     sleepers(&lab, 1);

@@ -128,7 +128,10 @@ fn differs(old: &State, new: &State, about: &About) -> bool {
     let deployments = !old.deployments.ptr_eq(&new.deployments);
     let id = match about {
         About::Everything => {
-            return deployments || !old.apps.ptr_eq(&new.apps) || !old.nodes.ptr_eq(&new.nodes);
+            let nodes = !old.nodes.ptr_eq(&new.nodes)
+                || !old.members.ptr_eq(&new.members)
+                || !old.join_tokens.ptr_eq(&new.join_tokens);
+            return deployments || nodes || !old.apps.ptr_eq(&new.apps);
         }
         About::Events => return old.events.back().map(|e| e.id) != new.events.back().map(|e| e.id),
         About::App(id) => id,

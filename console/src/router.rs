@@ -41,6 +41,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/tasks/{id}/file", get(pages::sandbox::file))
         .route("/tasks/{id}/archive", get(pages::sandbox::archive))
         .route("/dns", get(pages::dns::show))
+        .route("/nodes", get(pages::nodes::show).post(pages::nodes::act))
         .route("/node", get(pages::node::show).post(pages::node::act))
         .route("/node/kernel", get(pages::machine::kernel))
         .route("/node/kernel.txt", get(pages::machine::kernel_file))

@@ -6,11 +6,13 @@ mod balancer;
 mod inspect;
 mod manage;
 mod names;
+mod nodes;
 
 pub use balancer::*;
 pub use inspect::*;
 pub use manage::*;
 pub use names::*;
+pub use nodes::*;
 
 use crate::{ClaimError, LoginError, Unavailable};
 
@@ -20,7 +22,7 @@ pub const PRODUCT: &str = "Meseta";
 pub const NAV: &str = "Main";
 pub const NAV_APPS: &str = "Applications";
 pub const NAV_DNS: &str = "Names";
-pub const NAV_NODE: &str = "Node";
+pub const NAV_NODE: &str = "Nodes";
 pub const NAV_BALANCER: &str = "Balancer";
 pub const SKIP: &str = "Skip to content";
 pub const LOGOUT: &str = "Log out";
@@ -32,7 +34,7 @@ pub const HELP_KEYS: &[(&str, &str)] = &[
     ("c", "Create an application"),
     ("g a", "Go to the applications"),
     ("g d", "Go to the names"),
-    ("g n", "Go to the node"),
+    ("g n", "Go to the nodes"),
     ("g b", "Go to the balancer"),
     ("g e", "Go to the events"),
     ("g s", "Go to the settings"),

@@ -12,6 +12,8 @@ mod health;
 mod inside;
 #[path = "pages/manage.rs"]
 mod manage;
+#[path = "pages/nodes.rs"]
+mod nodes;
 #[path = "pages/traffic.rs"]
 mod traffic;
 
@@ -160,6 +162,7 @@ async fn every_answer_carries_the_headers_that_keep_it_harmless() {
         "/dns",
         "/balancer",
         "/node",
+        "/nodes",
         "/nowhere",
         &task,
         &file,

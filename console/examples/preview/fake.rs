@@ -69,6 +69,23 @@ impl Fake {
     }
 }
 
+/// Three members, one of which does not answer.
+fn belong(state: &mut State) {
+    state.feature_level = command::FEATURE_LEVEL;
+    let authority = model::membership::Authority { certificate: String::new(), key: String::new() };
+    state.authority = Some(authority);
+    for at in 0..3u8 {
+        let member = model::membership::Member {
+            fingerprint: format!("{at:064x}"),
+            addresses: vec![IpAddr::from([192, 168, 7, 21 + at])],
+            port: model::membership::PEER_PORT,
+            admitted_at: state.now,
+            lost_since: (at == 2).then_some(state.now),
+        };
+        state.members.insert(NodeId(NODE.0 + u64::from(at)), Arc::new(member));
+    }
+}
+
 fn take(state: &mut State) {
     let admin = User {
         name: "admin".into(),
@@ -92,6 +109,7 @@ fn take(state: &mut State) {
         boot_id: "boot".into(),
     };
     state.nodes.insert(NODE, Arc::new(node));
+    belong(state);
 }
 
 /// Adds an app as a definition says, without any task.
@@ -313,6 +331,40 @@ impl Backend for Fake {
         let (request_id, expected_version) = (None, None);
         let request = Request { actor, origin: Origin::default(), request_id, expected_version, command };
         self.propose(request).await.map(drop).map_err(PasswordError::Unavailable)
+    }
+
+    fn members(&self) -> Vec<MemberStatus> {
+        let state = self.state();
+        let one = |(id, member): (&NodeId, &Arc<model::membership::Member>)| MemberStatus {
+            id: *id,
+            name: state.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name.clone()),
+            addresses: member.addresses.clone(),
+            role: if *id == NODE { MemberRole::Leader } else { MemberRole::Voter },
+            reach: match member.lost_since {
+                Some(_) => MemberReach::Lost,
+                None => MemberReach::Up,
+            },
+            lost_since: member.lost_since,
+            admitted_at: member.admitted_at,
+            product_version: "0.1.0".into(),
+            tasks: 2,
+            is_self: *id == NODE,
+        };
+        state.members.iter().map(one).collect()
+    }
+
+    async fn invite(&self, invitation: Invitation) -> Result<String, InviteError> {
+        let Invitation { name, uses, expires_at, actor, origin } = invitation;
+        let secret_sha256 = format!("{:064x}", self.state().index);
+        let created_at = Timestamp::default();
+        let token =
+            model::membership::JoinToken { name, secret_sha256, uses_left: uses, created_at, expires_at };
+        let command = Command::PutJoinToken { token };
+        let (request_id, expected_version) = (None, None);
+        let request = Request { actor, origin, request_id, expected_version, command };
+        let applied = self.propose(request).await.map_err(InviteError::Unavailable)?;
+        applied.result.map_err(InviteError::Rejected)?;
+        Ok("meseta1.an-example".into())
     }
 
     fn node(&self) -> NodeStatus {

@@ -286,14 +286,17 @@ async fn member(
 ) -> anyhow::Result<Option<Membership>> {
     let state = &args.paths.state;
     let known = membership::load(state)?;
-    let Some(token) = args.join.as_ref().filter(|_| known.is_none() && !Cluster::exists(state)) else {
+    if known.is_some() || Cluster::exists(state) {
         return Ok(known);
+    }
+    let Some(token) = args.join.clone().map_or_else(Token::of_kernel_line, |token| Ok(Some(token)))? else {
+        return Ok(None);
     };
     init.phase("joining a cluster", false);
     let port = args.peers.port();
-    let newcomer = Newcomer { node: machine.node, key, addresses: machine.addresses(), port };
+    let newcomer = Newcomer { node: machine.node, key, addresses: &|| machine.addresses(), port };
     let told = |reason: &str| tracing::warn!(reason, "not joined yet");
-    let joined = join::join(token, &newcomer, state, told).await?;
+    let joined = join::join(&token, &newcomer, state, told).await?;
     init.phase("joining a cluster", true);
     Ok(Some(joined))
 }

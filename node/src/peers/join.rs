@@ -52,7 +52,8 @@ struct Welcome {
 pub struct Newcomer<'a> {
     pub node: NodeId,
     pub key: &'a KeyPair,
-    pub addresses: Vec<IpAddr>,
+    /// Its addresses of now: at its first start it may have none yet.
+    pub addresses: &'a (dyn Fn() -> Vec<IpAddr> + Sync),
     pub port: u16,
 }
 
@@ -92,12 +93,16 @@ pub async fn join(
 
 async fn ask(token: &Token, newcomer: &Newcomer<'_>) -> Result<Membership, JoinError> {
     let odd = |error: &dyn std::fmt::Display| JoinError::Odd(error.to_string());
+    let addresses = (newcomer.addresses)();
+    if addresses.iter().all(IpAddr::is_loopback) {
+        return Err(JoinError::Unreachable("this node has no address yet".to_owned()));
+    }
     let config = Arc::new(tls::stranger(&token.authority).map_err(|error| odd(&error))?);
     let question = Ask {
         format: FORMAT,
         node: newcomer.node,
         public_key: hex(newcomer.key.der_bytes()),
-        addresses: newcomer.addresses.clone(),
+        addresses,
         port: newcomer.port,
         secret: token.secret.clone(),
     };

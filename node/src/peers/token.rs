@@ -39,6 +39,13 @@ impl Token {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(json))
     }
 
+    /// The token that the machine was booted with, as `meseta.join=`.
+    pub fn of_kernel_line() -> Result<Option<Self>, TokenError> {
+        let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        let word = line.split_whitespace().find_map(|word| word.strip_prefix("meseta.join="));
+        word.map(Self::parse).transpose()
+    }
+
     /// Reads a line as copied, with blanks around it.
     pub fn parse(line: &str) -> Result<Self, TokenError> {
         let line = line.trim();

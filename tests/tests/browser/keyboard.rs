@@ -63,7 +63,7 @@ fn the_whole_life_of_an_app_by_keyboard() {
     follow(&browser, "main form .primary");
     browser.wait_for_path("/apps/keys");
 
-    for (keys, path) in [("ge", "/events"), ("gs", "/settings"), ("gn", "/node"), ("ga", "/apps")] {
+    for (keys, path) in [("ge", "/events"), ("gs", "/settings"), ("gn", "/nodes"), ("ga", "/apps")] {
         browser.press(keys);
         browser.wait_for_path(path);
         // The first Tab of every page leads past the bar.

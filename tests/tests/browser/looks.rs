@@ -188,6 +188,7 @@ fn the_inside_in_every_light() {
         ("names", "/dns"),
         ("answer", "/dns?name=_leader._tcp.mesos&type=SRV"),
         ("node", "/node"),
+        ("nodes", "/nodes"),
         ("kernel", "/node/kernel"),
         ("service", "/node/services/agent"),
         ("balancer", "/balancer"),

@@ -29,6 +29,8 @@ fn read_word(settings: &mut Settings, key: &str, value: &str) -> Result<(), Stri
         "meseta.dns" => settings.dns = list(value, dns_server)?,
         "meseta.ntp" => settings.ntp = list(value, time_server)?,
         "meseta.proxy" => settings.proxy = Some(proxy(value)?),
+        // The agent's matter: it joins before there is a cluster to tell about settings.
+        "meseta.join" => {}
         key if key.starts_with("meseta.") => return Err("there is no such setting".into()),
         _ => {}
     }

@@ -1,0 +1,205 @@
+//! `/nodes`: the nodes of the cluster, what may be lost, join tokens, and removing a node.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use model::membership::JoinToken;
+use model::{Command, limits, servers};
+use serde::Deserialize;
+
+use super::confirm::ConfirmPage;
+use crate::context::{Context, Fields, Frame, Tab, render, status_of};
+use crate::view::task::Moment;
+use crate::view::words;
+use crate::{Invitation, InviteError, MemberRole, MemberStatus, strings as t};
+
+const HOUR_MS: u64 = 3_600_000;
+const HOURS_MAX: u64 = 8_760;
+
+#[derive(Deserialize)]
+pub struct Asked {
+    /// Id of a node whose removal is to be confirmed.
+    #[serde(default)]
+    remove: String,
+}
+
+#[derive(Template)]
+#[template(path = "nodes.html")]
+struct NodesPage {
+    frame: Frame,
+    sentence: String,
+    members: Vec<MemberRow>,
+    tokens: Vec<TokenRow>,
+    token_name_max: usize,
+    uses_max: u32,
+    said: Said,
+}
+
+struct MemberRow {
+    id: String,
+    name: String,
+    addresses: String,
+    role: &'static str,
+    reach: &'static str,
+    class: &'static str,
+    since: Option<Moment>,
+    tasks: usize,
+    version: String,
+    is_self: bool,
+}
+
+struct TokenRow {
+    name: String,
+    uses_left: u32,
+    expires: Moment,
+    is_expired: bool,
+}
+
+/// What the page answers to a form of it.
+#[derive(Default)]
+struct Said {
+    error: String,
+    name: String,
+    /// Shown this once.
+    token: String,
+}
+
+pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
+    if asked.remove.is_empty() {
+        return page(&context, Said::default());
+    }
+    let members = context.backend.members();
+    match members.iter().find(|member| member.id.to_string() == asked.remove) {
+        Some(member) => render(&ConfirmPage {
+            frame: context.frame(t::remove_title(&member.name), Tab::Node),
+            text: t::remove_text(&member.name, member.tasks),
+            action: "/nodes".to_owned(),
+            fields: vec![("action".to_owned(), "remove".to_owned()), ("node".to_owned(), asked.remove)],
+            button: t::NODE_REMOVE_BUTTON,
+            back: "/nodes".to_owned(),
+            back_word: t::CANCEL,
+        }),
+        None => context.not_found(t::NO_SUCH_PAGE),
+    }
+}
+
+fn page(context: &Context, said: Said) -> Response {
+    let members = context.backend.members();
+    let state = context.backend.state();
+    let mut tokens: Vec<TokenRow> =
+        state.join_tokens.values().map(|token| token_row(token, context)).collect();
+    tokens.sort_by(|a, b| a.name.cmp(&b.name));
+    render(&NodesPage {
+        frame: Frame { live: Some(String::new()), ..context.frame(t::NODES_TITLE, Tab::Node) },
+        sentence: sentence(&members),
+        members: members.into_iter().map(row).collect(),
+        tokens,
+        token_name_max: limits::TOKEN_NAME_BYTES_MAX,
+        uses_max: limits::JOIN_TOKEN_USES_MAX,
+        said,
+    })
+}
+
+fn sentence(members: &[MemberStatus]) -> String {
+    let votes = |role| matches!(role, MemberRole::Leader | MemberRole::Voter);
+    let voters = members.iter().filter(|member| votes(member.role)).count();
+    match members.len() {
+        0 => t::NODES_BEFORE.to_owned(),
+        1 => t::NODES_ALONE.to_owned(),
+        count => t::survives(count, voters, servers::losses_survived(voters)),
+    }
+}
+
+fn row(member: MemberStatus) -> MemberRow {
+    let (reach, class) = t::member_reach(member.reach);
+    let addresses: Vec<String> = member.addresses.iter().map(ToString::to_string).collect();
+    MemberRow {
+        id: member.id.to_string(),
+        name: member.name,
+        addresses: addresses.join(", "),
+        role: t::member_role(member.role),
+        reach,
+        class,
+        since: member.lost_since.map(Into::into),
+        tasks: member.tasks,
+        version: member.product_version,
+        is_self: member.is_self,
+    }
+}
+
+fn token_row(token: &JoinToken, context: &Context) -> TokenRow {
+    TokenRow {
+        name: token.name.clone(),
+        uses_left: token.uses_left,
+        expires: token.expires_at.into(),
+        is_expired: token.expires_at <= context.now,
+    }
+}
+
+pub async fn act(context: Context, fields: Fields) -> Response {
+    match fields.get("action") {
+        "invite" => invite(&context, &fields).await,
+        "revoke" => {
+            let command = Command::DeleteJoinToken { name: fields.get("name").to_owned() };
+            change(&context, &fields, command).await
+        }
+        "remove" => {
+            let named = |id: &&model::NodeId| id.to_string() == fields.get("node");
+            match context.backend.state().members.keys().find(named) {
+                Some(node) => change(&context, &fields, Command::RemoveNode { node: *node }).await,
+                None => context.not_found(t::NO_SUCH_PAGE),
+            }
+        }
+        _ => context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
+    }
+}
+
+async fn invite(context: &Context, fields: &Fields) -> Response {
+    let name = fields.get("name").trim().to_owned();
+    let Some(uses) = fields.get("uses").trim().parse::<u32>().ok() else {
+        return refused(
+            context,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            t::NODE_TOKEN_USES_ERROR.to_owned(),
+            fields,
+        );
+    };
+    let Some(hours) = fields.get("hours").parse().ok().filter(|hours| (1..=HOURS_MAX).contains(hours)) else {
+        return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION);
+    };
+    let expires_at = context.now.plus_ms(hours * HOUR_MS);
+    let (actor, origin) = (context.actor(), context.origin());
+    let invitation = Invitation { name: name.clone(), uses, expires_at, actor, origin };
+    match context.backend.invite(invitation).await {
+        Ok(token) => page(context, Said { token, name, ..Said::default() }),
+        Err(InviteError::Rejected(reject)) => {
+            refused(context, StatusCode::UNPROCESSABLE_ENTITY, reason(&reject), fields)
+        }
+        Err(InviteError::Unavailable(error)) => {
+            refused(context, status_of(&error), t::unavailable(&error), fields)
+        }
+    }
+}
+
+async fn change(context: &Context, fields: &Fields, command: Command) -> Response {
+    match context.propose_as(None, None, command).await {
+        Ok(applied) => match applied.result {
+            Ok(_) => Redirect::to("/nodes").into_response(),
+            Err(reject) => refused(context, StatusCode::CONFLICT, reason(&reject), fields),
+        },
+        Err(error) => refused(context, status_of(&error), t::unavailable(&error), fields),
+    }
+}
+
+fn reason(reject: &model::Reject) -> String {
+    match reject {
+        model::Reject::Invalid { message, .. } => words::sentence(message),
+        other => other.to_string(),
+    }
+}
+
+fn refused(context: &Context, status: StatusCode, error: String, fields: &Fields) -> Response {
+    let name = fields.get("name").to_owned();
+    (status, page(context, Said { error, name, ..Said::default() })).into_response()
+}

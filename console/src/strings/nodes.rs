@@ -1,0 +1,75 @@
+//! Words of the nodes' page.
+
+use crate::{MemberReach, MemberRole};
+
+pub const NODES_TITLE: &str = "Nodes";
+pub const NODES_ALONE: &str =
+    "This node is a cluster of one. Its loss would be the loss of all: add two more nodes.";
+pub const NODES_BEFORE: &str =
+    "The cluster gets ready to take in nodes; this takes a moment after the claim.";
+pub const COLUMN_ROLE: &str = "Role";
+pub const COLUMN_REACH: &str = "State";
+pub const COLUMN_TASKS: &str = "Instances";
+pub const COLUMN_VERSION: &str = "Version";
+pub const NODE_THIS: &str = "this node";
+pub const NODE_SINCE: &str = "since";
+pub const NODE_REMOVE: &str = "Remove";
+pub const NODE_REMOVE_BUTTON: &str = "Remove the node for ever";
+pub const NODE_ADD_TITLE: &str = "Add nodes";
+pub const NODE_ADD_LEAD: &str = "A join token lets nodes in: a node that gets it at its first start, as meseta.join=TOKEN on its kernel line or --join of the agent, comes in by itself.";
+pub const NODE_TOKENS_NONE: &str = "There are no join tokens.";
+pub const NODE_TOKENS_TITLE: &str = "Join tokens";
+pub const NODE_TOKEN_USES: &str = "Lets in";
+pub const NODE_TOKEN_MADE: &str = "Your new join token";
+pub const NODE_TOKEN_CREATE: &str = "Create a join token";
+pub const NODE_TOKEN_USES_ERROR: &str = "How many nodes it lets in must be a number from 1.";
+pub const NODE_TOKEN_LASTS: &[(&str, &str)] =
+    &[("1", "in an hour"), ("24", "in a day"), ("168", "in a week"), ("720", "in 30 days")];
+
+pub fn member_role(role: MemberRole) -> &'static str {
+    match role {
+        MemberRole::Leader => "leads",
+        MemberRole::Voter => "votes",
+        MemberRole::Learner => "follows",
+        MemberRole::New => "new",
+    }
+}
+
+/// The word and the class of its mark.
+pub fn member_reach(reach: MemberReach) -> (&'static str, &'static str) {
+    match reach {
+        MemberReach::Up => ("up", "running"),
+        MemberReach::Lost => ("does not answer", "failed"),
+        MemberReach::Joining => ("has not come up yet", "waiting"),
+    }
+}
+
+/// What may be lost, and what would help.
+pub fn survives(members: usize, voters: usize, losses: usize) -> String {
+    let survives = match losses {
+        0 => "The cluster stands still when one server is lost".to_owned(),
+        1 => format!("The cluster survives the loss of any one of its {voters} servers"),
+        n => format!("The cluster survives the loss of any {n} of its {voters} servers"),
+    };
+    let advice = match members {
+        2 => "; add a third node to survive one loss.",
+        3 | 4 if losses == 1 => "; with five nodes it survives two.",
+        _ => ".",
+    };
+    survives + advice
+}
+
+pub fn remove_title(name: &str) -> String {
+    format!("Remove {name}?")
+}
+
+pub fn remove_text(name: &str, tasks: usize) -> String {
+    let moved = match tasks {
+        0 => "Nothing runs on it.".to_owned(),
+        1 => "Its one instance is started on another node.".to_owned(),
+        n => format!("Its {n} instances are started on other nodes."),
+    };
+    format!(
+        "{moved} {name} is refused from now on: to take part again it has to be set up anew. If it still runs, power it off: what it runs is not stopped from here."
+    )
+}

@@ -1,0 +1,54 @@
+//! The nodes of the cluster.
+
+use super::*;
+
+#[tokio::test]
+async fn who_belongs_what_may_be_lost_and_how_others_come_in() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    let page = browser.get("/nodes").await;
+    page.has("survives the loss of any one of its 3 servers");
+    page.has("does not answer");
+    page.has("There are no join tokens.");
+
+    let wish = [("action", "invite"), ("name", "rack 4"), ("uses", "3"), ("hours", "24")];
+    browser.send("/nodes", &wish).await.has("meseta1.an-example");
+    let page = browser.get("/nodes").await;
+    page.has("rack 4");
+    page.lacks("meseta1.");
+    let again = browser.send("/nodes", &wish).await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+    again.has("the name of another join token");
+    again.has("value=\"rack 4\"");
+    let odd = browser
+        .send("/nodes", &[("action", "invite"), ("name", "x"), ("uses", "many"), ("hours", "24")])
+        .await;
+    assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY);
+    odd.has("must be a number from 1");
+    let none =
+        browser.send("/nodes", &[("action", "invite"), ("name", "x"), ("uses", "1"), ("hours", "0")]).await;
+    assert_eq!(none.status, StatusCode::BAD_REQUEST);
+
+    let gone = browser.send("/nodes", &[("action", "revoke"), ("name", "rack 4")]).await;
+    assert_eq!(gone.location, "/nodes");
+    browser.get("/nodes").await.has("There are no join tokens.");
+}
+
+#[tokio::test]
+async fn a_node_is_removed_after_its_consequence_was_read() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    let before = state(&fake);
+    let lost = before.members.iter().find(|(_, member)| member.lost_since.is_some());
+    let id = lost.map(|(id, _)| id.to_string()).expect("one is lost");
+    let page = browser.get(&format!("/nodes?remove={id}")).await;
+    page.has("Its 2 instances are started on other nodes");
+    page.has("refused from now on");
+    let removed = browser.send("/nodes", &[("action", "remove"), ("node", &id)]).await;
+    assert_eq!(removed.location, "/nodes");
+    assert_eq!(state(&fake).members.len(), 2);
+    let unknown = browser.send("/nodes", &[("action", "remove"), ("node", &id)]).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert_eq!(browser.get("/nodes?remove=n1").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(browser.send("/nodes", &[("action", "explode")]).await.status, StatusCode::BAD_REQUEST);
+}

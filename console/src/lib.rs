@@ -23,6 +23,7 @@ pub mod sandbox;
 mod session;
 mod starting;
 mod strings;
+pub mod token;
 mod view;
 
 pub use backend::*;

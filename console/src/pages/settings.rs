@@ -3,16 +3,15 @@
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use model::auth::{Role, SessionKey, Token};
+use model::auth::{SessionKey, Token};
 use model::event::EventKind;
 use model::{Command, limits};
-use sha2::{Digest, Sha256};
 
 use crate::context::{Context, Fields, Frame, Tab, render, status_of};
 use crate::guard::Visit;
 use crate::pages::login::cookie_of;
 use crate::view::task::Moment;
-use crate::{PasswordError, session, strings as t};
+use crate::{PasswordError, session, strings as t, token};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -137,16 +136,10 @@ pub async fn tokens(context: Context, fields: Fields) -> Response {
     let name = fields.get("name").trim().to_owned();
     let (command, token) = match fields.get("action") {
         "create" => {
-            let Some(days) = fields.get("days").parse::<u64>().ok().filter(|days| *days <= 3_650) else {
+            let days = fields.get("days").parse().ok();
+            let issued = days.and_then(|days| token::issue(name.clone(), days, context.now));
+            let Some((token, text)) = issued else {
                 return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION);
-            };
-            let text = format!("meseta_{}", session::hex(&rand::random::<[u8; 32]>()));
-            let token = Token {
-                name: name.clone(),
-                token_sha256: session::hex(&Sha256::digest(&text)),
-                role: Role::Administrator,
-                created_at: context.now,
-                expires_at: (days > 0).then(|| context.now.plus_ms(days * 24 * 60 * 60 * 1000)),
             };
             (Command::PutToken { token }, text)
         }

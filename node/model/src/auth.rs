@@ -80,14 +80,15 @@ pub enum Verb {
 }
 
 /// Where passwords, tokens and sessions are kept: what a token could use to outlive its own revocation.
-const ACCOUNTS: &str = "/settings";
+const ACCOUNTS: [&str; 2] = ["/settings", "/meseta/v1/tokens"];
 
 /// May `actor` do `verb` on `path` of API or console (e.g. `/v2/apps/hello2`)? There is one role now and a person with
 /// it may do all; a token may all but see and change who gets in.
 pub fn authorize(actor: &Actor, verb: Verb, path: &str) -> bool {
     let _ = verb;
-    let is_accounts =
-        path.strip_prefix(ACCOUNTS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_below =
+        |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_accounts = ACCOUNTS.iter().any(|top| is_below(top));
     match actor {
         Actor::System => true,
         Actor::Claimant => false,
@@ -119,7 +120,12 @@ mod tests {
         let role = Role::Administrator;
         let user = Actor::User { name: "admin".to_owned(), role };
         let token = Actor::Token { name: "ci".to_owned(), role };
-        for (path, may) in [("/settings", false), ("/settings/tokens", false), ("/settings-of-x", true)] {
+        for (path, may) in [
+            ("/settings", false),
+            ("/settings/tokens", false),
+            ("/settings-of-x", true),
+            ("/meseta/v1/tokens/ci", false),
+        ] {
             for verb in [Verb::Read, Verb::Write] {
                 assert!(authorize(&user, verb, path));
                 assert_eq!(authorize(&token, verb, path), may, "{path}");

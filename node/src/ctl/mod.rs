@@ -8,6 +8,7 @@ mod node;
 mod nodes;
 mod table;
 mod tasks;
+mod tokens;
 
 use std::path::PathBuf;
 
@@ -50,6 +51,9 @@ enum Command {
     /// What lets further nodes in
     #[command(subcommand)]
     JoinTokens(join_tokens::Command),
+    /// What programs log in with
+    #[command(subcommand)]
+    Tokens(tokens::Command),
     /// The node that answers
     #[command(subcommand)]
     Node(node::Command),
@@ -111,6 +115,7 @@ pub async fn dispatch(args: Args, to: Box<dyn std::io::Write + Send>) -> Result<
         Command::Claim { code } => node::claim(&client, output, &code).await,
         Command::Nodes(command) => nodes::run(&client, output, command).await,
         Command::JoinTokens(command) => join_tokens::run(&client, output, command).await,
+        Command::Tokens(command) => tokens::run(&client, output, command).await,
         Command::Node(command) => node::run(&client, output, command).await,
         Command::Events { kinds } => events::run(&client, output, &kinds).await,
     }

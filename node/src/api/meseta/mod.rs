@@ -6,6 +6,7 @@ mod logs;
 mod machine;
 mod node;
 mod nodes;
+mod tokens;
 
 use axum::Router;
 use axum::extract::Request;
@@ -43,6 +44,9 @@ pub fn operations() -> Vec<Operation> {
         get("/meseta/v1/join-tokens", routing::get(nodes::tokens)),
         post("/meseta/v1/join-tokens", routing::post(nodes::invite)),
         delete("/meseta/v1/join-tokens/{name}", routing::delete(nodes::revoke)),
+        get("/meseta/v1/tokens", routing::get(tokens::list)),
+        post("/meseta/v1/tokens", routing::post(tokens::create)),
+        delete("/meseta/v1/tokens/{name}", routing::delete(tokens::revoke)),
         get("/meseta/v1/state-hash", routing::get(node::state_hash)),
         get("/meseta/v1/tasks/{id}/logs/{stream}", routing::get(logs::read)),
         get("/meseta/v1/tasks/{id}/logs/{stream}/search", routing::get(files::search)),

@@ -116,3 +116,44 @@ async fn pages_of_other_sites_are_refused() {
     let claim = server.ask_with("POST /meseta/v1/claim", "{}", &[("origin", "https://evil.example")]).await;
     assert_eq!(claim.status.as_u16(), 403);
 }
+
+#[tokio::test]
+async fn tokens_are_made_shown_once_and_revoked() {
+    let server = Server::new();
+    const TOKENS: &str = "/meseta/v1/tokens";
+    for (body, status, part) in [
+        ("{", 400, "Invalid JSON"),
+        (r#"{"days": 1}"#, 422, "name"),
+        (r#"{"name": "ci", "days": 3651}"#, 422, "/days"),
+        (r#"{"name": "ci", "days": -1}"#, 422, "details"),
+        (r#"{"name": " ci"}"#, 422, "/name"),
+        (r#"{"name": "ci", "role": "x"}"#, 422, "role"),
+    ] {
+        server.check(&format!("POST {TOKENS}"), body, status, &[part]).await;
+    }
+    let made = server.check(&format!("POST {TOKENS}"), r#"{"name": "ci"}"#, 201, &[]).await.json();
+    let secret = made["token"].as_str().expect("a token").to_owned();
+    assert!(secret.starts_with("meseta_") && made["expires_at"].is_string(), "{made}");
+    server.check(&format!("POST {TOKENS}"), r#"{"name": "ci"}"#, 422, &["already"]).await;
+    server.check(&format!("POST {TOKENS}"), r#"{"name": "for ever", "days": 0}"#, 201, &["null"]).await;
+
+    let bearer = auth(&format!("Bearer {secret}"));
+    assert_eq!(server.ask_raw("GET /v2/apps", "", &bearer).await.status.as_u16(), 200);
+    // Or it would outlive its own revocation.
+    for line in [format!("GET {TOKENS}"), format!("POST {TOKENS}"), format!("DELETE {TOKENS}/ci")] {
+        let answer = server.ask_raw(&line, r#"{"name": "heir"}"#, &bearer).await;
+        assert_eq!(answer.status.as_u16(), 403, "{line}: {}", answer.text);
+    }
+    let list = server.check(&format!("GET {TOKENS}"), "", 200, &[]).await;
+    assert!(!list.text.contains("meseta_") && !list.text.contains("sha256"), "{}", list.text);
+    let list = list.json();
+    let names: Vec<_> =
+        list["tokens"].as_array().expect("tokens").iter().map(|token| &token["name"]).collect();
+    assert_eq!(names, ["ci", "for ever"]);
+    assert!(list["tokens"][1]["expires_at"].is_null(), "{list}");
+
+    server.check(&format!("DELETE {TOKENS}/nobody"), "", 404, &["no token named"]).await;
+    server.check(&format!("DELETE {TOKENS}/ci"), "", 200, &[r#""revoked":"ci""#]).await;
+    assert_eq!(server.ask_raw("GET /v2/apps", "", &bearer).await.status.as_u16(), 401);
+    server.check(&format!("DELETE {TOKENS}/for%20ever"), "", 200, &[]).await;
+}

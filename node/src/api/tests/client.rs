@@ -110,6 +110,10 @@ async fn from_the_claim_to_the_deletion() {
     terminal.shows("apps restart hello2 --force", &["deployment"]).await;
     let json = terminal.shows("--json apps show hello2", &[]).await;
     assert_eq!(serde_json::from_str::<Value>(&json).expect("JSON")["id"], "/hello2");
+    terminal.shows("tokens create ci --days 1", &["meseta_"]).await;
+    terminal.shows("tokens list", &["NAME ", "ci ", "20"]).await;
+    terminal.shows("tokens revoke ci", &["revoked ci"]).await;
+    terminal.fails("tokens revoke ci", Exit::Failure, "no token named").await;
     terminal.shows("node show", &["node1", "SERVICE"]).await;
     terminal.shows("node power-off", &["accepted"]).await;
     assert_eq!(*server.node.powered.lock().expect("alone"), Some(console::Power::Off));

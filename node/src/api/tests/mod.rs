@@ -5,6 +5,7 @@ mod auth;
 mod client;
 mod events;
 mod fake;
+mod forms;
 mod mesos_dns;
 mod own;
 mod speed;

@@ -133,6 +133,21 @@
     if (byId("live")?.dataset.over !== undefined) document.querySelector(".head .actions")?.remove();
   });
 
+  // Along the rows of tables: j and k from anywhere, arrows once a row has the focus, for they scroll elsewhere.
+  const walkRows = (event) => {
+    const step = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
+    if (!step) return false;
+    const rows = [...document.querySelectorAll("main table.list tbody tr")].map((row) => row.querySelector("a[href]"));
+    const links = rows.filter((link) => link?.checkVisibility());
+    const row = document.activeElement.closest("main table.list tbody tr");
+    const at = links.findIndex((link) => row?.contains(link));
+    if (!links.length || (at < 0 && event.key.startsWith("Arrow"))) return false;
+    const next = at < 0 ? (step > 0 ? 0 : links.length - 1) : at + step;
+    links[Math.min(Math.max(next, 0), links.length - 1)].focus();
+    event.preventDefault();
+    return true;
+  };
+
   // Keys. Typing in a field is typing.
   let prefix = "";
   document.addEventListener("keydown", (event) => {
@@ -144,6 +159,7 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
+    if (!prefix && walkRows(event)) return;
     const keys = prefix + event.key;
     prefix = event.key === "g" ? "g" : "";
     // Where `g` and a letter lead is written at the links themselves.

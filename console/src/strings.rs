@@ -38,6 +38,8 @@ pub const HELP_KEYS: &[(&str, &str)] = &[
     ("g b", "Go to the balancer"),
     ("g e", "Go to the events"),
     ("g s", "Go to the settings"),
+    ("j k", "Go down or up the rows of a table; then the arrows do, too"),
+    ("Enter", "Open the row you are at"),
     ("Ctrl Enter", "Send the form you are in"),
     ("?", "Show or hide this list"),
     ("Esc", "Close"),

@@ -58,7 +58,11 @@ pub fn dns_answers(count: usize, is_cut: bool) -> String {
 
 pub fn dns_changed(added: usize, removed: usize) -> String {
     let records = |count: usize| if count == 1 { "1 record".to_owned() } else { format!("{count} records") };
-    format!("{} came, {} went", records(added), records(removed))
+    match (added, removed) {
+        (added, 0) => format!("{} came", records(added)),
+        (0, removed) => format!("{} went", records(removed)),
+        (added, removed) => format!("{} came, {} went", records(added), records(removed)),
+    }
 }
 
 pub fn dns_why(apps: &[model::AppId], further: usize, cluster: bool) -> String {

@@ -6,6 +6,7 @@ use model::state::App;
 use model::{AppId, State, Timestamp};
 
 use super::apps;
+use super::details::Variable;
 use super::status::{Note, Status, running};
 use super::task::{self, Moment, TaskView};
 use super::words;
@@ -26,7 +27,7 @@ pub struct AppView {
     pub last_failure: Option<TaskView>,
     /// What the app is, in order: a word and what it says.
     pub facts: Vec<(&'static str, String)>,
-    pub env: Vec<(String, String)>,
+    pub env: Vec<Variable>,
     pub labels: Vec<(String, String)>,
     /// Newest first.
     pub versions: Vec<Moment>,
@@ -51,9 +52,6 @@ impl AppView {
 pub fn view(state: &State, app: &App, now: Timestamp) -> AppView {
     let spec = &app.spec;
     let id = &spec.id;
-    let pairs = |map: &std::collections::BTreeMap<String, String>| {
-        map.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
-    };
     AppView {
         id: id.to_string(),
         href: apps::href(id),
@@ -67,8 +65,8 @@ pub fn view(state: &State, app: &App, now: Timestamp) -> AppView {
         ended: app.history.iter().map(|over| task::ended(state, id, over)).collect(),
         last_failure: app.last_failure.as_ref().map(|over| task::ended(state, id, over)),
         facts: facts(app),
-        env: pairs(&spec.env),
-        labels: pairs(&spec.labels),
+        env: spec.env.iter().map(|(name, value)| Variable::masked(name.clone(), value.clone())).collect(),
+        labels: spec.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         versions: app.versions.iter().rev().map(|spec| spec.version.into()).collect(),
     }
 }

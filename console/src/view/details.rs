@@ -37,6 +37,14 @@ pub struct Variable {
     pub is_secret: bool,
 }
 
+impl Variable {
+    /// Without its value if the name says that it is a secret.
+    pub fn masked(name: String, value: String) -> Self {
+        let is_secret = is_secret(&name);
+        Variable { value: if is_secret { t::MASKED.to_owned() } else { value }, is_secret, name }
+    }
+}
+
 /// A thing in use, and the part of its limit that it is.
 pub struct Meter {
     pub word: &'static str,
@@ -82,11 +90,7 @@ fn steps(task: &Task, over: Option<&Ended>) -> Vec<Step> {
 fn variables(state: &State, spec: &AppSpec, task: &Task) -> Vec<Variable> {
     let host = state.nodes.get(&task.node).and_then(|node| node.addresses.first());
     let host = host.map(ToString::to_string).unwrap_or_default();
-    let variable = |(name, value): (String, String)| {
-        let is_secret = is_secret(&name);
-        Variable { value: if is_secret { t::MASKED.to_owned() } else { value }, is_secret, name }
-    };
-    environment(spec, task, &host).into_iter().map(variable).collect()
+    environment(spec, task, &host).into_iter().map(|(name, value)| Variable::masked(name, value)).collect()
 }
 
 pub fn is_secret(name: &str) -> bool {

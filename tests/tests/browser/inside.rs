@@ -32,6 +32,10 @@ fn files_and_output_without_scripts() {
     for says in ["Planned", "Running", "In use now", "Memory"] {
         assert!(page.contains(says), "{says} in {page}");
     }
+    browser.open("/apps/filer");
+    let page = browser.wait_for_text("main", "API_TOKEN");
+    assert!(page.contains("green") && !page.contains("do-not-show"), "{page}");
+    browser.open(&task);
     browser.click(".env summary");
     let env = browser.wait_for_text(".env", "API_TOKEN");
     assert!(env.contains("green") && !env.contains("do-not-show"), "{env}");

@@ -105,3 +105,25 @@ fn the_focus_and_a_selection_outlive_a_refresh() {
     );
     assert_eq!(browser.focus(), focus);
 }
+
+#[test]
+fn rows_are_walked_by_keys() {
+    let node = Node::start();
+    let browser = crate::person::logged_in(&node, Scripts::Allowed);
+    for app in ["/first", "/second", "/third"] {
+        let definition = format!(r#"{{"id":"{app}","cmd":"sleep 1000","cpus":0.1,"mem":16,"instances":0}}"#);
+        node.http.post("/v2/apps", definition).unwrap().expect(201);
+    }
+    browser.wait_for_text("#live", "/third");
+    let down = "\u{e015}";
+    // An arrow alone scrolls, as it does everywhere.
+    for (keys, row) in
+        [(down, "body"), ("j", "a#a/first"), (down, "a#a/second"), ("jj", "a#a/third"), ("k", "a#a/second")]
+    {
+        browser.press(keys);
+        let focus = browser.focus();
+        assert!(focus.starts_with(row), "{focus} after {keys:?}, not {row}");
+    }
+    browser.press_enter();
+    browser.wait_for_path("/apps/second");
+}

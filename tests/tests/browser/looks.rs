@@ -8,7 +8,7 @@ use tests::browser::{Browser, Scripts};
 use tests::node::Node;
 
 use crate::inside::{FILER, task_of};
-use crate::person::{HELLO, TICKER, WEB, create, logged_in};
+use crate::person::{HELLO, TICKER, WEB, create, logged_in, unclaimed_node};
 
 /// Name, width, height, whether it is dark, and whether axe looks, too: once at each width and in each scheme.
 const LOOKS: [(&str, u32, u32, bool, bool); 4] = [
@@ -206,4 +206,7 @@ fn the_inside_in_every_light() {
     browser.click(".who button");
     browser.wait_for_path("/login");
     inspect(&browser, "login", "/login");
+    drop(browser);
+    let node = unclaimed_node();
+    inspect(&Browser::start(node.address(), Scripts::Allowed), "claim", "/claim");
 }

@@ -11,3 +11,4 @@ mod live;
 mod looks;
 mod mistakes;
 mod person;
+mod walk;

@@ -23,13 +23,15 @@ fn disk(folder: &Path, name: String) -> Disk {
     let flag = |file: &str| text(&folder.join(file)) == "1";
     let vendor = text(&folder.join("device/vendor"));
     // Virtio has a number there.
-    let vendor = if vendor.starts_with("0x") { String::new() } else { vendor };
+    let is_virtio = vendor.starts_with("0x") || name.starts_with("vd");
+    let vendor = if is_virtio { String::new() } else { vendor };
     let model = text(&folder.join("device/model"));
     let parts = names(folder).into_iter().filter(|part| part.starts_with(&name));
     Disk {
         model: format!("{vendor} {model}").trim().to_owned(),
         bytes: sectors(folder),
-        rotational: flag("queue/rotational"),
+        // Virtio says that it rotates whatever is behind it.
+        rotational: !is_virtio && flag("queue/rotational"),
         removable: flag("removable"),
         read_only: flag("ro"),
         partitions: parts.map(|part| partition(&folder.join(&part), part)).collect(),
@@ -66,6 +68,7 @@ mod tests {
             ("sda/sda2/size", "512\n"),
             ("vdb/size", "4096\n"),
             ("vdb/device/vendor", "0x1af4\n"),
+            ("vdb/queue/rotational", "1\n"),
             ("sr0/size", "0\n"),
             ("loop0/size", "100\n"),
             ("zram0/size", "100\n"),

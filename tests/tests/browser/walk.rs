@@ -73,7 +73,7 @@ fn every_page_of_the_router_is_walked_and_looked_at() {
 /// Everything that Tab must come to: what is shown and can be used.
 const REACHABLE: &str = r#"
 const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")];
-window.expected = all.filter((e) => e.checkVisibility() && !e.disabled && !e.matches("[type=hidden], [type=radio]:not(:checked)"));
+window.expected = all.filter((e) => e.checkVisibility() && !e.disabled && !e.matches("[type=hidden], [tabindex='-1'], [type=radio]:not(:checked)"));
 window.reached = new Set(), window.unseen = [];
 document.addEventListener("focusin", ({ target }) => {
   const style = getComputedStyle(target);

@@ -23,7 +23,6 @@ use super::roster;
 use super::sandbox::NodeSandboxes;
 use crate::api::auth::password;
 use crate::dns::Dns;
-use crate::images::Images;
 use crate::init::protocol::ToInit;
 use crate::proxy;
 
@@ -39,7 +38,7 @@ pub struct NodeBackend {
     pub(super) logs: Logs,
     pub(super) sandboxes: NodeSandboxes,
     pub(super) inspector: NodeInspector,
-    pub(super) images: Images,
+    pub(super) preparing: watch::Receiver<Arc<Preparing>>,
     pub(super) dns: Dns,
     pub(super) balancer: proxy::Handle,
 }
@@ -191,7 +190,7 @@ impl Backend for NodeBackend {
     }
 
     fn preparing(&self) -> watch::Receiver<Arc<Preparing>> {
-        self.images.told()
+        self.preparing.clone()
     }
 
     fn dns(&self) -> DnsStatus {

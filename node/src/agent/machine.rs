@@ -23,7 +23,9 @@ pub const HOST_PORTS: (u16, u16) = (31_000, 32_000);
 pub struct Machine {
     pub node: NodeId,
     advertise: Option<IpAddr>,
-    resources: Resources,
+    cpu_milli: u64,
+    mem_mib: u64,
+    data_dir: PathBuf,
     attributes: BTreeMap<String, String>,
     state_dir: PathBuf,
     pub host_file: PathBuf,
@@ -49,15 +51,12 @@ impl Machine {
     pub fn new(args: &Args, node: NodeId) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
         let memory_mib = memory().total_kib / 1024;
-        let disk = space(&args.paths.data).total / (1024 * 1024);
         Self {
             node,
             advertise: args.advertise,
-            resources: Resources {
-                cpu_milli: args.cpus.unwrap_or(processors) * 1000,
-                mem_mib: args.mem.unwrap_or_else(|| memory_mib.saturating_sub(NODE_RESERVE_MIB)),
-                disk_mib: disk,
-            },
+            cpu_milli: args.cpus.unwrap_or(processors) * 1000,
+            mem_mib: args.mem.unwrap_or_else(|| memory_mib.saturating_sub(NODE_RESERVE_MIB)),
+            data_dir: args.paths.data.clone(),
             attributes: args.attributes.iter().cloned().collect(),
             state_dir: args.paths.state.clone(),
             host_file: args.paths.host_status(),
@@ -87,7 +86,7 @@ impl Machine {
             id: self.node,
             name: addresses[0].to_string(),
             addresses,
-            resources: self.resources,
+            resources: self.resources(),
             host_ports: HOST_PORTS,
             attributes: self.attributes.clone(),
             feature_level: FEATURE_LEVEL,
@@ -97,8 +96,10 @@ impl Machine {
         }
     }
 
+    /// What it offers to tasks. The disk is that of DATA, once that is there.
     pub fn resources(&self) -> Resources {
-        self.resources
+        let disk_mib = space(&self.data_dir).total / (1024 * 1024);
+        Resources { cpu_milli: self.cpu_milli, mem_mib: self.mem_mib, disk_mib }
     }
 
     pub fn state_space(&self) -> Space {

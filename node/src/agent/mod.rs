@@ -23,6 +23,7 @@ mod sandbox;
 mod screen;
 mod slot;
 mod sweep;
+mod work;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cluster::{Cluster, Start, Timers};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Exit;
@@ -38,7 +40,7 @@ use crate::api;
 use crate::api::listen::{Listeners, Ports};
 use crate::config::Paths;
 use crate::dns::{self, Dns};
-use crate::images::{Images, Mirror, Mirrors};
+use crate::images::Mirror;
 use crate::network::Network;
 use crate::network::subnet::Subnet;
 use crate::peers::credentials::Keeper;
@@ -193,9 +195,6 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let network =
         Network::open(&args.paths, node, args.bridge_subnet).await.context("the network of tasks")?;
     let dns = Dns::start(&args.dns, &args.paths.run, &cluster, &network, &loops, &shutdown);
-    let mirrors: Mirrors = args.registry_mirrors.iter().cloned().collect();
-    let images =
-        Images::open(&args.paths.images(), mirrors, cluster.clone()).context("the folder of images")?;
     let logs = logs::Logs::new(args.paths.clone(), cluster.watch(), init.world())
         .context("watching the output of tasks")?;
     let place = proxy::Place {
@@ -207,6 +206,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         public_url: args.public_url.clone(),
     };
     let balancer = proxy::start(&cluster, place, &loops, &shutdown);
+    let (told_preparing, preparing) = watch::channel(Arc::default());
     let backend = Arc::new(backend::NodeBackend {
         cluster: cluster.clone(),
         init: init.clone(),
@@ -216,7 +216,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         logs,
         sandboxes: sandbox::NodeSandboxes::new(args.paths.clone()),
         inspector: inspect::NodeInspector::new(&args.paths),
-        images: images.clone(),
+        preparing,
         dns: dns.clone(),
         balancer: balancer.clone(),
     });
@@ -226,33 +226,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     loops.spawn(keeper.run(cluster.clone(), shutdown.clone()));
     loops.spawn(members::run(cluster.clone(), machine.clone(), own, shutdown.clone()));
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
-    loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
-    let parts = node_loop::Parts {
-        cluster: cluster.clone(),
-        init: init.clone(),
-        node,
-        paths: args.paths.clone(),
-        network: network.clone(),
-        images: images.clone(),
-        serving: balancer.serving(),
-    };
-    loops.spawn(health::run(parts.clone(), shutdown.clone()));
-    loops.spawn(node_loop::run(parts, shutdown.clone()));
-    let keep_images = Duration::from_secs(args.images_keep);
-    loops.spawn(sweep::run(
-        cluster.clone(),
-        init.clone(),
-        images,
-        keep_images,
-        args.paths.clone(),
-        shutdown.clone(),
-    ));
     let told = screen::Sources { cluster: cluster.clone(), init: init.clone(), dns: dns.listening() };
     loops.spawn(screen::run(told, machine.clone(), claim, shutdown.clone()));
     let names = api::mesos_dns::router(backend.clone());
     loops.spawn(api::listen::serve_at(args.dns.dns_http, names, shutdown.clone()));
-    loops.close();
-
     let relay = Arc::new(Relay { cluster: cluster.clone(), wire });
     let router = api::router(backend.clone()).merge(console::router(backend));
     let router = router.layer(axum::middleware::from_fn_with_state(relay, peers::relay::layer));
@@ -260,13 +237,29 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     init.phase("console", true);
     tokio::spawn(slot::run(args.paths.clone(), args.http.port(), init.clone(), shutdown.clone()));
 
-    // The log's failure is the one thing the agent does not outlive.
+    let work = work::Work {
+        cluster: cluster.clone(),
+        init: init.clone(),
+        machine,
+        network: network.clone(),
+        balancer,
+        preparing: told_preparing,
+    };
+    let work = async {
+        match work::begin(work, &args, &loops, &shutdown).await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
+        }
+    };
+    // The log's failure is the one thing that the agent does not outlive once it works.
     let ended = tokio::select! {
         failure = cluster.failed() => Err(anyhow::anyhow!("the cluster's log failed: {failure}")),
+        error = work => Err(error),
         () = terminated() => Ok(()),
     };
     hand_over(&cluster).await;
     shutdown.cancel();
+    loops.close();
     // Loops end at their next await; a proposal that hangs must not hold up init.
     let _ = tokio::time::timeout(Duration::from_secs(3), async { tokio::join!(loops.wait(), serving) }).await;
     let going_down = init.world().borrow().going_down;

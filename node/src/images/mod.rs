@@ -115,26 +115,27 @@ impl Pull {
 }
 
 impl Images {
-    /// Images below `folder`; what a crash left half done there is removed.
-    pub fn open(folder: &Path, mirrors: Mirrors, cluster: Cluster) -> std::io::Result<Self> {
+    /// Images below `folder`; what a crash left half done there is removed. What tasks of this node wait for goes to
+    /// `told` in words, at most once a second.
+    pub fn open(
+        folder: &Path,
+        mirrors: Mirrors,
+        cluster: Cluster,
+        told: watch::Sender<Arc<Preparing>>,
+    ) -> std::io::Result<Self> {
         let store = Arc::new(Store::open(folder)?);
         Ok(Self {
             puller: Arc::new(Puller::new(store, mirrors)),
             cluster,
             pulls: Arc::default(),
             changed: watch::channel(0).0,
-            told: watch::channel(Arc::default()).0,
+            told,
         })
     }
 
     /// Moves whenever a pull has ended.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
-    }
-
-    /// What tasks of this node wait for, in words; moves at most once a second.
-    pub fn told(&self) -> watch::Receiver<Arc<Preparing>> {
-        self.told.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, Pulls> {

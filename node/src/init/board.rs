@@ -38,6 +38,11 @@ pub struct Shown {
     pub services: Vec<Service>,
 }
 
+/// The phase in which the agent's console begins to answer.
+pub const CONSOLE: &str = "console";
+/// The phase in which the disk of the tasks is taken up; absent off the appliance, where it is there before us.
+pub const DATA: &str = "data";
+
 impl Board {
     /// A phase began or ended. One that is named again begins again.
     pub fn phase(&mut self, now: Millis, name: &str, done: bool, note: &str) {

@@ -14,7 +14,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
-use super::board::{Board, Shown};
+use super::board::{Board, CONSOLE, Shown};
 use super::cgroup::Cgroups;
 use super::clock::{self, Alarm};
 use super::connections::Connections;
@@ -100,6 +100,8 @@ pub struct Shell {
 pub trait Extra {
     fn fd(&self) -> BorrowedFd<'_>;
     fn ready(&mut self);
+    /// The agent's console answers, for the first time or once more.
+    fn console_answers(&mut self, board: &mut Board);
 }
 
 impl Shell {
@@ -265,6 +267,9 @@ impl Shell {
             }
             ToInit::Phase { name, done, note } => {
                 self.board.phase(clock::now(), &name, done, &note);
+                if let Some(extra) = self.extra.as_mut().filter(|_| done && name == CONSOLE) {
+                    extra.console_answers(&mut self.board);
+                }
                 self.tell_node();
             }
             message => {

@@ -13,9 +13,10 @@ mod settings;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use super::board::Board;
+use super::board::{Board, DATA};
 use super::clock;
 use super::shell::Extra;
 use crate::config::Paths;
@@ -39,29 +40,68 @@ type Outcome = Result<String, String>;
 type Phase = fn(&mut Context<'_>) -> Outcome;
 
 /// In this order; each depends on those before it.
-const PHASES: [(&str, Phase); 7] = [
+const PHASES: [(&str, Phase); 6] = [
     ("kernel file systems", mount_kernel),
     ("kernel settings", |_| settings::apply()),
     ("drivers", load_drivers),
     ("disk", take_up_disk),
     ("state", mount_state),
-    ("data", mount_data),
     ("clock", |context| clock_floor::raise(&context.paths.state)),
 ];
 
-/// Runs all phases. What it returns must be served on: devices that come later.
+/// Runs all phases but the last. What it returns must be served on: devices that come later, and the disk of the tasks,
+/// whose file system is large and slow to load: the console does not wait for it.
 pub fn run(paths: &Paths, board: &mut Board) -> Option<Box<dyn Extra>> {
     let mut context = Context { paths, modules: None, disk: None };
     for (name, phase) in PHASES {
-        let start = clock::now();
-        board.phase(start, name, false, "");
-        let outcome = phase(&mut context);
-        let note = outcome.unwrap_or_else(|fault| format!("failed: {fault}"));
-        let end = clock::now();
-        board.phase(end, name, true, &note);
-        say(&format!("{:>6} ms  {name} ({} ms) {note}", end, end - start));
+        go_through(board, name, || phase(&mut context));
     }
-    context.modules.map(|modules| Box::new(modules) as Box<dyn Extra>)
+    let Context { modules, disk, .. } = context;
+    match modules {
+        Some(modules) => {
+            board.phase(clock::now(), DATA, false, "");
+            Some(Box::new(Rest { paths: paths.clone(), modules, disk, is_data_due: true }))
+        }
+        None => {
+            let mut disk = disk;
+            go_through(board, DATA, || mount_data(paths, disk.as_mut(), None));
+            None
+        }
+    }
+}
+
+fn go_through(board: &mut Board, name: &str, phase: impl FnOnce() -> Outcome) {
+    let start = clock::now();
+    board.phase(start, name, false, "");
+    let note = phase().unwrap_or_else(|fault| format!("failed: {fault}"));
+    let end = clock::now();
+    board.phase(end, name, true, &note);
+    say(&format!("{:>6} ms  {name} ({} ms) {note}", end, end - start));
+}
+
+/// What process 1 goes on with while the roles run.
+struct Rest {
+    paths: Paths,
+    modules: Modules,
+    disk: Option<Disk>,
+    is_data_due: bool,
+}
+
+impl Extra for Rest {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.modules.fd()
+    }
+
+    fn ready(&mut self) {
+        self.modules.ready();
+    }
+
+    /// Blocks until DATA is mounted: there is no task yet that could want anything of init.
+    fn console_answers(&mut self, board: &mut Board) {
+        if std::mem::take(&mut self.is_data_due) {
+            go_through(board, DATA, || mount_data(&self.paths, self.disk.as_mut(), Some(&mut self.modules)));
+        }
+    }
 }
 
 /// The console, which also becomes our standard streams: the kernel may have had none to give.
@@ -104,12 +144,11 @@ fn mount_state(context: &mut Context<'_>) -> Outcome {
     mount_or_memory(context.disk.as_mut(), at, STATE_IN_MEMORY, |disk| disk.mount_state(at))
 }
 
-fn mount_data(context: &mut Context<'_>) -> Outcome {
-    let at = &context.paths.data;
+fn mount_data(paths: &Paths, disk: Option<&mut Disk>, modules: Option<&mut Modules>) -> Outcome {
     // By far the largest module, and no device asks for it.
-    let loaded = context.modules.as_mut().map_or(Ok(()), |modules| modules.load("xfs"));
-    let mount = |disk: &mut Disk| loaded.and_then(|()| disk.mount_data(at));
-    mount_or_memory(context.disk.as_mut(), at, DATA_IN_MEMORY, mount)
+    let loaded = modules.map_or(Ok(()), |modules| modules.load("xfs"));
+    let mount = |disk: &mut Disk| loaded.and_then(|()| disk.mount_data(&paths.data));
+    mount_or_memory(disk, &paths.data, DATA_IN_MEMORY, mount)
 }
 
 /// A node that can be reached tells more than one that stands still, so memory takes the place of a disk that fails.

@@ -16,7 +16,6 @@ use nix::sys::socket::{
     sockopt,
 };
 
-use super::super::shell::Extra;
 use super::pattern;
 
 const UEVENT_GROUP_KERNEL: u32 = 1;
@@ -138,12 +137,14 @@ impl Modules {
     }
 }
 
-impl Extra for Modules {
-    fn fd(&self) -> BorrowedFd<'_> {
+impl Modules {
+    /// Readable when devices appeared.
+    pub fn fd(&self) -> BorrowedFd<'_> {
         self.events.as_fd()
     }
 
-    fn ready(&mut self) {
+    /// Loads what they ask for.
+    pub fn ready(&mut self) {
         let mut buffer = [0; 16 * 1024];
         loop {
             match recv(self.events.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {

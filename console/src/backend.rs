@@ -4,7 +4,7 @@ mod account;
 mod members;
 
 pub use account::PasswordError;
-pub use members::{Invitation, InviteError, MemberReach, MemberRole, MemberStatus};
+pub use members::{Invitation, InviteError, JoinError, MemberReach, MemberRole, MemberStatus};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -210,6 +210,11 @@ pub trait Backend: Send + Sync + 'static {
         Err(PasswordError::Unavailable(Unavailable::Failed("passwords cannot be changed here".into())))
     }
 
+    /// Makes this unclaimed node a member of the cluster that made `token`; it starts anew then.
+    async fn join(&self, code: &str, token: &str, origin: Origin) -> Result<(), JoinError> {
+        let _ = (code, token, origin);
+        Err(JoinError::Failed("nodes cannot join here".into()))
+    }
     /// The nodes of the cluster by id; empty before it takes in others.
     fn members(&self) -> Vec<MemberStatus> {
         Vec::new()

@@ -62,6 +62,26 @@ fn as_dates<S: serde::Serializer>(value: &Option<Timestamp>, to: S) -> Result<S:
     value.map(|at| at.to_string()).serialize(to)
 }
 
+/// Why this node, which nobody has claimed, did not join a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// The code is this node's own, from its screen: who types it stands before it.
+    #[error("the claim code is wrong")]
+    WrongCode,
+    #[error("too many wrong codes; try again in {seconds} s")]
+    TooManyTries { seconds: u64 },
+    #[error("this node belongs to a cluster already")]
+    AlreadyClaimed,
+    #[error("{0}")]
+    BadToken(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// What lets in `uses` nodes until `expires_at`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {

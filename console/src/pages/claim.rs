@@ -5,34 +5,40 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use model::limits;
 
-use crate::ClaimError;
 use crate::context::{Context, Fields, Frame, Tab, render, status_of};
 use crate::pages::login::session_cookie;
 use crate::strings as t;
+use crate::{ClaimError, JoinError};
 
 #[derive(Template)]
 #[template(path = "claim.html")]
 struct ClaimPage {
     frame: Frame,
     code: String,
+    /// What was typed to join another cluster.
+    token: String,
     error: String,
     password_min: usize,
 }
 
-fn page(context: &Context, code: &str, error: String) -> Response {
+fn page(context: &Context, code: &str, token: &str, error: String) -> Response {
     let frame = context.frame(t::CLAIM_TITLE, Tab::None);
-    render(&ClaimPage { frame, code: code.to_owned(), error, password_min: limits::PASSWORD_BYTES_MIN })
+    let (code, token) = (code.to_owned(), token.to_owned());
+    render(&ClaimPage { frame, code, token, error, password_min: limits::PASSWORD_BYTES_MIN })
 }
 
 pub async fn form(context: Context) -> Response {
     if context.state.is_claimed() {
         return Redirect::to("/").into_response();
     }
-    page(&context, "", String::new())
+    page(&context, "", "", String::new())
 }
 
 /// On success the person is logged in as the new administrator.
 pub async fn submit(context: Context, fields: Fields) -> Response {
+    if !fields.get("token").is_empty() {
+        return join(context, fields).await;
+    }
     let (code, password) = (fields.get("code").trim(), fields.get("password"));
     let mistake = if code.is_empty() {
         Some(t::CODE_MISSING)
@@ -42,14 +48,15 @@ pub async fn submit(context: Context, fields: Fields) -> Response {
         None
     };
     if let Some(mistake) = mistake {
-        return (StatusCode::UNPROCESSABLE_ENTITY, page(&context, code, mistake.to_owned())).into_response();
+        return (StatusCode::UNPROCESSABLE_ENTITY, page(&context, code, "", mistake.to_owned()))
+            .into_response();
     }
     match context.backend.claim(code, password, context.origin()).await {
         Ok(()) => match session_cookie(&context, "admin") {
             Some(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response(),
             None => Redirect::to("/login").into_response(),
         },
-        Err(error) => (status(&error), page(&context, code, t::claim_error(&error))).into_response(),
+        Err(error) => (status(&error), page(&context, code, "", t::claim_error(&error))).into_response(),
     }
 }
 
@@ -60,5 +67,23 @@ fn status(error: &ClaimError) -> StatusCode {
         ClaimError::AlreadyClaimed => StatusCode::CONFLICT,
         ClaimError::BadPassword => StatusCode::UNPROCESSABLE_ENTITY,
         ClaimError::Unavailable(error) => status_of(error),
+    }
+}
+
+/// Makes the node a member of another cluster; its console comes back as that cluster's.
+async fn join(context: Context, fields: Fields) -> Response {
+    let (code, token) = (fields.get("code").trim(), fields.get("token").trim());
+    match context.backend.join(code, token, context.origin()).await {
+        Ok(()) => context.problem(StatusCode::ACCEPTED, t::JOINING_TITLE, t::JOINING_TEXT),
+        Err(error) => {
+            let status = match &error {
+                JoinError::WrongCode | JoinError::Refused(_) => StatusCode::FORBIDDEN,
+                JoinError::TooManyTries { .. } => StatusCode::TOO_MANY_REQUESTS,
+                JoinError::AlreadyClaimed => StatusCode::CONFLICT,
+                JoinError::BadToken(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                JoinError::Unreachable(_) | JoinError::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, page(&context, code, token, t::join_error(&error))).into_response()
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Words of the nodes' page.
 
-use crate::{MemberReach, MemberRole};
+use crate::{JoinError, MemberReach, MemberRole};
 
 pub const NODES_TITLE: &str = "Nodes";
 pub const NODES_ALONE: &str =
@@ -16,7 +16,7 @@ pub const NODE_SINCE: &str = "since";
 pub const NODE_REMOVE: &str = "Remove";
 pub const NODE_REMOVE_BUTTON: &str = "Remove the node for ever";
 pub const NODE_ADD_TITLE: &str = "Add nodes";
-pub const NODE_ADD_LEAD: &str = "A join token lets nodes in: a node that gets it at its first start, as meseta.join=TOKEN on its kernel line or --join of the agent, comes in by itself.";
+pub const NODE_ADD_LEAD: &str = "A join token lets nodes in: a node that gets it at its first start, as meseta.join=TOKEN on its kernel line or --join of the agent, comes in by itself. One that runs already takes it on its claim page.";
 pub const NODE_TOKENS_NONE: &str = "There are no join tokens.";
 pub const NODE_TOKENS_TITLE: &str = "Join tokens";
 pub const NODE_TOKEN_USES: &str = "Lets in";
@@ -25,6 +25,22 @@ pub const NODE_TOKEN_CREATE: &str = "Create a join token";
 pub const NODE_TOKEN_USES_ERROR: &str = "How many nodes it lets in must be a number from 1.";
 pub const NODE_TOKEN_LASTS: &[(&str, &str)] =
     &[("1", "in an hour"), ("24", "in a day"), ("168", "in a week"), ("720", "in 30 days")];
+
+pub const JOIN_TITLE: &str = "Join an existing cluster instead";
+pub const JOIN_LEAD: &str = "A join token comes from the page Nodes of a cluster's console. With it and the code from this node's screen, this node becomes one of that cluster's.";
+pub const JOIN_TOKEN: &str = "Join token";
+pub const JOIN_BUTTON: &str = "Join that cluster";
+pub const JOINING_TITLE: &str = "This node has joined";
+pub const JOINING_TEXT: &str = "It starts anew as a member of the cluster. In a moment its console is the cluster's: log in with the name and password you use there.";
+
+pub fn join_error(error: &JoinError) -> String {
+    match error {
+        JoinError::WrongCode => "That is not the claim code on this node's screen.".to_owned(),
+        JoinError::TooManyTries { seconds } => format!("Too many wrong codes. Try again in {seconds} s."),
+        JoinError::AlreadyClaimed => "This node belongs to a cluster already.".to_owned(),
+        other => crate::view::words::sentence(&other.to_string()),
+    }
+}
 
 pub fn member_role(role: MemberRole) -> &'static str {
     match role {

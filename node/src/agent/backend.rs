@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use cluster::{Cluster, Proposal, ProposeError};
 use console::{
-    Backend, ClaimError, DnsStatus, Invitation, InviteError, LeaderInfo, LogChunk, LogStream, LoginError,
-    MemberStatus, NodeStatus, PasswordError, Power, Preparing, Request, SandboxError, Unavailable,
+    Backend, ClaimError, DnsStatus, Invitation, InviteError, JoinError, LeaderInfo, LogChunk, LogStream,
+    LoginError, MemberStatus, NodeStatus, PasswordError, Power, Preparing, Request, SandboxError,
+    Unavailable,
 };
 use futures::stream::BoxStream;
 use model::auth::{Actor, Role, SessionKey, User};
@@ -17,6 +18,7 @@ use super::account;
 use super::claim::{Claim, Logins};
 use super::init_link::{InitLink, World};
 use super::inspect::NodeInspector;
+use super::joining::{self, Joining};
 use super::logs::Logs;
 use super::machine::{self, Machine};
 use super::roster;
@@ -33,6 +35,7 @@ pub struct NodeBackend {
     pub(super) cluster: Cluster,
     pub(super) init: InitLink,
     pub(super) machine: Arc<Machine>,
+    pub(super) joining: Joining,
     pub(super) claim: Arc<Claim>,
     pub(super) logins: Logins,
     pub(super) logs: Logs,
@@ -112,7 +115,8 @@ impl Backend for NodeBackend {
     }
 
     async fn claim(&self, code: &str, password: &str, origin: Origin) -> Result<(), ClaimError> {
-        if self.cluster.state().is_claimed() {
+        let _one_at_a_time = self.joining.lock.lock().await;
+        if self.cluster.state().is_claimed() || self.joining.joined.is_cancelled() {
             return Err(ClaimError::AlreadyClaimed);
         }
         self.claim.check(code, &origin.client_ip)?;
@@ -154,6 +158,10 @@ impl Backend for NodeBackend {
         origin: Origin,
     ) -> Result<(), PasswordError> {
         account::change_password(self, &self.logins, name, (current, new), origin).await
+    }
+
+    async fn join(&self, code: &str, token: &str, origin: Origin) -> Result<(), JoinError> {
+        joining::join(self, code, token, &origin).await
     }
 
     fn members(&self) -> Vec<MemberStatus> {

@@ -11,6 +11,7 @@ mod health;
 mod identity;
 pub mod init_link;
 mod inspect;
+mod joining;
 mod leader;
 mod logs;
 mod machine;
@@ -45,6 +46,7 @@ use crate::network::Network;
 use crate::network::subnet::Subnet;
 use crate::peers::credentials::Keeper;
 use crate::peers::join::{self, Newcomer};
+use crate::peers::key::PublicKey;
 use crate::peers::membership::Membership;
 use crate::peers::relay::Relay;
 use crate::peers::token::Token;
@@ -173,16 +175,17 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     init.phase("front doors", true);
 
     let key = key::load_or_create(&args.paths.state).context("this node's key")?;
-    let membership = member(&args, &machine, &key, &init).await.context("joining a cluster")?;
+    let public_key = PublicKey::of(&key);
+    let membership = member(&args, &machine, &public_key, &init).await.context("joining a cluster")?;
     init.phase("cluster state", false);
     let own = members::Own { fingerprint: key::fingerprint(&key), port: args.peers.port() };
     let keeper = Keeper::new(args.paths.state.clone(), node, key, membership.as_ref())
         .context("this node's certificate")?;
-    let joined = membership.filter(|membership| membership.joined);
+    let member_of = membership.filter(|membership| membership.joined);
     let config = cluster::Config {
         dir: args.paths.state.clone(),
         node,
-        start: joined.map_or(Start::Alone, |membership| Start::Join(membership.cluster)),
+        start: member_of.map_or(Start::Alone, |membership| Start::Join(membership.cluster)),
         timers: Timers::default(),
         reserve_bytes: args.state_reserve * 1024 * 1024,
     };
@@ -190,6 +193,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let cluster = Cluster::open(config, wire.clone()).await.context("the cluster's log")?;
     init.phase("cluster state", true);
 
+    let joined = CancellationToken::new();
     let claim = Arc::new(claim::Claim::new(identity.claim_code));
     let loops = tokio_util::task::TaskTracker::new();
     let network =
@@ -211,6 +215,13 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         cluster: cluster.clone(),
         init: init.clone(),
         machine: machine.clone(),
+        joining: joining::Joining {
+            key: public_key,
+            port: args.peers.port(),
+            state_dir: args.paths.state.clone(),
+            joined: joined.clone(),
+            lock: tokio::sync::Mutex::new(()),
+        },
         claim: claim.clone(),
         logins: claim::Logins::default(),
         logs,
@@ -255,6 +266,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let ended = tokio::select! {
         failure = cluster.failed() => Err(anyhow::anyhow!("the cluster's log failed: {failure}")),
         error = work => Err(error),
+        // Init starts it again at once, as a member.
+        () = joined.cancelled() => Ok(()),
         () = terminated() => Ok(()),
     };
     hand_over(&cluster).await;
@@ -274,7 +287,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 async fn member(
     args: &Args,
     machine: &machine::Machine,
-    key: &rcgen::KeyPair,
+    key: &PublicKey,
     init: &init_link::InitLink,
 ) -> anyhow::Result<Option<Membership>> {
     let state = &args.paths.state;

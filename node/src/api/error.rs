@@ -4,7 +4,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use console::{ClaimError, LoginError, SandboxError, Unavailable};
+use console::{ClaimError, JoinError, LoginError, SandboxError, Unavailable};
 use model::{DeploymentId, Reject};
 use serde::Serialize;
 
@@ -167,6 +167,21 @@ impl From<ClaimError> for ApiError {
                 Self::invalid(vec![PathErrors { path: "/password".into(), errors: vec![error.to_string()] }])
             }
             ClaimError::Unavailable(unavailable) => unavailable.into(),
+        }
+    }
+}
+
+impl From<JoinError> for ApiError {
+    fn from(error: JoinError) -> Self {
+        let message = error.to_string();
+        match error {
+            JoinError::WrongCode | JoinError::Refused(_) => Self::forbidden(message),
+            JoinError::TooManyTries { seconds } => Self::too_many_tries(message, seconds),
+            JoinError::AlreadyClaimed => Self::new(StatusCode::CONFLICT, message),
+            JoinError::BadToken(_) => {
+                Self::invalid(vec![PathErrors { path: "/token".into(), errors: vec![message] }])
+            }
+            JoinError::Unreachable(_) | JoinError::Failed(_) => Self::unavailable(message),
         }
     }
 }

@@ -11,7 +11,7 @@ use cluster::{Cluster, Proposal};
 use model::auth::Actor;
 use model::membership::Applicant;
 use model::{ClusterId, Command, NodeId, Origin};
-use rcgen::{KeyPair, PublicKeyData};
+use rcgen::PublicKeyData;
 use serde::{Deserialize, Serialize};
 
 use super::authority;
@@ -51,7 +51,7 @@ struct Welcome {
 /// What this node brings.
 pub struct Newcomer<'a> {
     pub node: NodeId,
-    pub key: &'a KeyPair,
+    pub key: &'a PublicKey,
     /// Its addresses of now: at its first start it may have none yet.
     pub addresses: &'a (dyn Fn() -> Vec<IpAddr> + Sync),
     pub port: u16,
@@ -78,17 +78,24 @@ pub async fn join(
 ) -> anyhow::Result<Membership> {
     let mut wait = RETRY;
     loop {
-        match ask(token, newcomer).await {
-            Ok(membership) => {
-                membership::save(state, &membership)?;
-                return Ok(membership);
-            }
-            Err(error @ JoinError::Unreachable(_)) => told(&error.to_string()),
-            Err(error) => return Err(error.into()),
+        match join_once(token, newcomer, state).await {
+            Err(JoinError::Unreachable(reason)) => told(&reason),
+            outcome => return Ok(outcome?),
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(RETRY_MAX);
     }
+}
+
+/// Asks by each address once.
+pub async fn join_once(
+    token: &Token,
+    newcomer: &Newcomer<'_>,
+    state: &Path,
+) -> Result<Membership, JoinError> {
+    let membership = ask(token, newcomer).await?;
+    membership::save(state, &membership).map_err(|error| JoinError::Odd(format!("{error:#}")))?;
+    Ok(membership)
 }
 
 async fn ask(token: &Token, newcomer: &Newcomer<'_>) -> Result<Membership, JoinError> {

@@ -28,9 +28,14 @@ pub fn load_or_create(state: &Path) -> anyhow::Result<KeyPair> {
 }
 
 /// A public key of P-256 as an uncompressed point (SEC 1): what an applicant sends.
+#[derive(Debug, Clone)]
 pub struct PublicKey(Vec<u8>);
 
 impl PublicKey {
+    pub fn of(key: &KeyPair) -> Self {
+        Self(key.public_key_raw().to_vec())
+    }
+
     /// `None` unless it is 65 bytes that begin with 4.
     pub fn parse(point: &[u8]) -> Option<Self> {
         (point.len() == 65 && point[0] == 4).then(|| Self(point.to_vec()))

@@ -27,9 +27,16 @@ fn join(lab: &Lab, token: &str, expected: &str) {
     start.wait().expect("it was started here");
     lab.run(&["kill", "2"]);
     std::fs::remove_file("/run/meseta-lab/2/log").expect("its log");
-    let state = std::path::Path::new("/run/meseta-lab/2/state");
-    for file in ["membership.json", "raft.db", "peer.key", "identity.json"] {
-        let _ = std::fs::remove_file(state.join(file));
+    forget();
+}
+
+/// Node 2, which must be down, is a machine that was never set up.
+fn forget() {
+    for name in std::fs::read_dir("/run/meseta-lab/2/state").expect("the lab's node 2").flatten() {
+        let path = name.path();
+        let removed =
+            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.expect("the lab's own file");
     }
 }
 
@@ -47,9 +54,7 @@ fn wrong_used_expired_and_foreign_tokens_are_refused_with_the_reason() {
     let listed = lab.json(1, "/meseta/v1/join-tokens").to_string();
     assert!(listed.contains("\"one\"") && !listed.contains("secret"), "{listed}");
     lab.node(1).delete("/meseta/v1/join-tokens/one").expect("an answer").expect(200);
-    for file in ["membership.json", "raft.db", "peer.key", "identity.json"] {
-        let _ = std::fs::remove_file(format!("/run/meseta-lab/2/state/{file}"));
-    }
+    forget();
     join(&lab, &good, "is unknown to this cluster, or was revoked");
     // The same addresses, but another cluster's fingerprint.
     let foreign = tests::token::with_other_authority(&good);
@@ -76,4 +81,42 @@ fn a_removed_node_is_refused_and_its_tasks_go_elsewhere() {
     });
     let answer = lab.node(gone).post("/v2/apps", r#"{"id":"x","cmd":"true"}"#).expect("an answer");
     assert_eq!(answer.status, 503, "{answer}");
+}
+
+#[test]
+fn an_unclaimed_node_joins_by_its_code_and_a_token() {
+    let lab = Lab::up(2);
+    lab.run(&["kill", "2"]);
+    forget();
+    std::fs::write("/run/meseta-lab/2/args", "").expect("the lab's node 2");
+    lab.run(&["start", "2"]);
+    let identity = std::fs::read_to_string("/run/meseta-lab/2/state/identity.json").expect("its identity");
+    let identity: serde_json::Value = serde_json::from_str(&identity).expect("JSON");
+    let code = identity["claim_code"].as_str().expect("a code");
+    let good =
+        token(&lab, r#"{"name":"one"}"#).expect(201).json()["token"].as_str().expect("a token").to_owned();
+    let stranger = tests::http::Client::new("10.77.0.2:8080");
+    let ask = |code: &str, token: &str| {
+        let body = serde_json::json!({ "code": code, "token": token }).to_string();
+        stranger.post("/meseta/v1/join", body).expect("an answer")
+    };
+    let text = ask("WRON-GONE", &good).expect(403).text();
+    assert!(text.contains("code is wrong"), "{text}");
+    let text = ask(code, "meseta1.nonsense").expect(422).text();
+    assert!(text.contains("copy all of the line"), "{text}");
+    ask(code, &good).expect(202);
+    lab.until("the password of the cluster is its password", || {
+        let nodes = lab.node(2).get("/meseta/v1/nodes").map_err(|error| error.to_string())?;
+        let nodes = nodes.json();
+        let here = |node: &serde_json::Value| node["is_self"] == true && node["reach"] == "up";
+        let up = nodes["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(here));
+        if up { Ok(()) } else { Err(nodes.to_string()) }
+    });
+    ask(code, &good).expect(409);
+    // It survives its own restart as what it has become.
+    lab.run(&["kill", "2"]);
+    lab.run(&["start", "2"]);
+    lab.until("it is still a member", || {
+        lab.node(2).get("/v2/apps").map(|_| ()).map_err(|error| error.to_string())
+    });
 }

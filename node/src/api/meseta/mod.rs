@@ -36,6 +36,7 @@ pub fn operations() -> Vec<Operation> {
     let open = |operation| Operation { is_open: true, ..operation };
     vec![
         open(post("/meseta/v1/claim", routing::post(claim::claim))),
+        open(post("/meseta/v1/join", routing::post(claim::join))),
         open(get("/meseta/v1/openapi.json", routing::get(openapi))),
         get("/meseta/v1/node", routing::get(node::show)),
         post("/meseta/v1/node/power", routing::post(node::power)),

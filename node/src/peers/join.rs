@@ -171,6 +171,10 @@ async fn admit(cluster: &Cluster, from: IpAddr, question: &[u8]) -> Result<Vec<u
     let applicant =
         Applicant { node, fingerprint: fingerprint(&key), addresses: ask.addresses, port: ask.port };
     let secret_sha256 = fingerprint_of(ask.secret.as_bytes());
+    if !is_known(cluster, &secret_sha256).await? {
+        let reason = "the token is unknown to this cluster, or was revoked";
+        return Err((StatusCode::FORBIDDEN, reason.to_owned()));
+    }
     let proposal = Proposal {
         actor: Actor::System,
         origin: Origin { client_ip: from.to_string(), uri: "/join".to_owned() },
@@ -190,6 +194,17 @@ async fn admit(cluster: &Cluster, from: IpAddr, question: &[u8]) -> Result<Vec<u
     let authority = authority.certificate.clone();
     let welcome = Welcome { format: FORMAT, cluster, certificate, authority };
     serde_json::to_vec(&welcome).map_err(|error| broken(&error))
+}
+
+/// Looked at before anything is proposed: strangers must not be able to fill the log with what it refuses.
+async fn is_known(cluster: &Cluster, secret_sha256: &str) -> Result<bool, (StatusCode, String)> {
+    if cluster.state().join_tokens.contains_key(secret_sha256) {
+        return Ok(true);
+    }
+    // This server may be behind by the moment in which the token was made.
+    let fresh = cluster.read().await;
+    let fresh = fresh.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
+    Ok(fresh.join_tokens.contains_key(secret_sha256))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -26,6 +26,8 @@ use super::tls::{Caller, caller};
 use super::{MESSAGE_BYTES_MAX, join, relay};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A whole connection of somebody without a certificate; an election may keep it waiting.
+const STRANGER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection that answers no ping for this long is closed.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Four lanes of a thousand members, and strangers.
@@ -95,6 +97,7 @@ async fn connection(
         Err(_) => return tracing::info!(%from, "a handshake took too long"),
     };
     let peer = stream.get_ref().1.peer_certificates().and_then(caller);
+    let is_member = peer.is_some();
     let service = service_fn(move |request| {
         let (peer, inner) = (peer.clone(), inner.clone());
         async move { Ok::<_, Infallible>(respond(peer, from, &inner, request).await) }
@@ -105,8 +108,12 @@ async fn connection(
         .keep_alive_timeout(PING_TIMEOUT)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let served = match is_member {
+        true => served.await,
+        // To ask to be let in takes a moment; nobody else may hold a place for long.
+        false => timeout(STRANGER_TIMEOUT, served).await.unwrap_or(Ok(())),
+    };
     if let Err(error) = served {
         tracing::debug!(%from, %error, "a connection of another node ended");
     }

@@ -1,8 +1,9 @@
 //! Questions to other members over HTTP/2 and mutual TLS: one connection a member and lane, opened when it is needed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use model::NodeId;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -31,10 +33,21 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 const WINDOW: u32 = 4 * 1024 * 1024;
 
 /// The way to the others. Questions fail as unreachable while this node belongs to no cluster.
+#[derive(Clone)]
 pub struct TlsWire {
     held: Held,
-    open: Mutex<BTreeMap<Way, Connection>>,
+    ways: Arc<Mutex<Ways>>,
 }
+
+#[derive(Default)]
+struct Ways {
+    open: BTreeMap<Way, Connection>,
+    /// Handshakes under way.
+    connecting: BTreeMap<Way, watch::Receiver<Made>>,
+}
+
+/// What came of a handshake, once it is over.
+type Made = Option<Result<Connection, WireError>>;
 
 /// To whom, and by which of its connections; without a lane, by that of the requests handed on.
 type Way = (NodeId, Option<Lane>);
@@ -43,20 +56,19 @@ pub type Connection = SendRequest<Body>;
 
 impl TlsWire {
     pub fn new(held: Held) -> Self {
-        Self { held, open: Mutex::default() }
+        Self { held, ways: Arc::default() }
     }
 
-    fn kept(&self, key: Way) -> Option<Connection> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&key).filter(|connection| !connection.is_closed()).cloned()
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, key: Way, connection: Option<Connection>) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match connection {
-            Some(connection) => open.insert(key, connection),
-            None => open.remove(&key),
-        };
+    fn kept(&self, way: Way) -> Option<Connection> {
+        self.ways().open.get(&way).filter(|connection| !connection.is_closed()).cloned()
+    }
+
+    fn forget(&self, way: Way) {
+        self.ways().open.remove(&way);
     }
 
     /// A connection for requests handed on to `to`.
@@ -65,26 +77,58 @@ impl TlsWire {
         match connection.ready().await {
             Ok(()) => Ok(connection),
             Err(error) => {
-                self.keep((to.node, None), None);
+                self.forget((to.node, None));
                 Err(WireError::Unreachable(error.to_string()))
             }
         }
     }
 
+    /// The connection of this way, made if there is none. Whoever asks may give up before it is made: a heartbeat waits
+    /// for a few milliseconds, and on a slow machine a handshake takes longer. So it goes on by itself, and the next
+    /// question finds it.
     async fn connected(&self, to: &Target, lane: Option<Lane>) -> Result<Connection, WireError> {
-        if let Some(connection) = self.kept((to.node, lane)) {
+        let way = (to.node, lane);
+        if let Some(connection) = self.kept(way) {
             return Ok(connection);
         }
+        let (mut made, begin) = self.attempt(way);
+        if let Some(tell) = begin {
+            let (wire, to) = (self.clone(), to.clone());
+            tokio::spawn(async move {
+                let made = wire.connect(&to).await;
+                let mut ways = wire.ways();
+                ways.connecting.remove(&way);
+                if let Ok(connection) = &made {
+                    ways.open.insert(way, connection.clone());
+                }
+                tell.send_replace(Some(made));
+            });
+        }
+        let made = made.wait_for(Option::is_some).await.ok().and_then(|made| made.clone());
+        made.unwrap_or_else(|| Err(WireError::Unreachable("the attempt was given up".to_owned())))
+    }
+
+    /// The handshake under way, or a new one, which the caller has to begin.
+    fn attempt(&self, way: Way) -> (watch::Receiver<Made>, Option<watch::Sender<Made>>) {
+        match self.ways().connecting.entry(way) {
+            Entry::Occupied(under_way) => (under_way.get().clone(), None),
+            Entry::Vacant(free) => {
+                let (tell, made) = watch::channel(None);
+                free.insert(made.clone());
+                (made, Some(tell))
+            }
+        }
+    }
+
+    /// By the first of its addresses that answers.
+    async fn connect(&self, to: &Target) -> Result<Connection, WireError> {
         let credentials = self.held.borrow().clone();
         let credentials = credentials
             .ok_or_else(|| WireError::Unreachable("this node belongs to no cluster yet".to_owned()))?;
         let mut failed = "none of its addresses is known".to_owned();
         for address in &to.addresses {
             match connect(*address, &name(to.node), credentials.client.clone()).await {
-                Ok(connection) => {
-                    self.keep((to.node, lane), Some(connection.clone()));
-                    return Ok(connection);
-                }
+                Ok(connection) => return Ok(connection),
                 Err(reason) => failed = format!("{address}: {reason}"),
             }
         }
@@ -97,7 +141,7 @@ impl Wire for TlsWire {
     async fn ask(&self, to: &Target, lane: Lane, question: Bytes) -> Result<Bytes, WireError> {
         let mut connection = self.connected(to, Some(lane)).await?;
         if let Err(error) = connection.ready().await {
-            self.keep((to.node, Some(lane)), None);
+            self.forget((to.node, Some(lane)));
             return Err(WireError::Unreachable(error.to_string()));
         }
         match post(&mut connection, "/ask", question).await {
@@ -106,7 +150,7 @@ impl Wire for TlsWire {
                 Err(WireError::Unreachable(format!("{status}: {}", String::from_utf8_lossy(&body))))
             }
             Err(error) => {
-                self.keep((to.node, Some(lane)), None);
+                self.forget((to.node, Some(lane)));
                 Err(WireError::Broken(error))
             }
         }
@@ -160,4 +204,103 @@ pub async fn post(
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MESSAGE_BYTES_MAX).collect().await;
     Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use hyper::server::conn::http2 as server;
+    use hyper::service::service_fn;
+    use model::membership::Authority;
+    use rcgen::KeyPair;
+    use tokio::net::TcpListener;
+    use tokio::sync::Notify;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::peers::authority;
+    use crate::peers::credentials::Credentials;
+    use crate::peers::tls;
+
+    fn credentials(authority: &Authority, node: u64) -> Credentials {
+        let key = KeyPair::generate().unwrap();
+        let own = authority::issue(authority, NodeId(node), &key).unwrap();
+        let chain =
+            [authority::certificate(&own).unwrap(), authority::certificate(&authority.certificate).unwrap()];
+        let (client, server) = tls::configs(chain, &key).unwrap();
+        Credentials { client: Arc::new(client), server: Arc::new(server) }
+    }
+
+    /// Node 2, which shakes hands only when it is told to, and says who asked.
+    struct Slow {
+        address: SocketAddr,
+        go: Arc<Notify>,
+        connections: Arc<AtomicUsize>,
+    }
+
+    async fn slow(acceptor: TlsAcceptor) -> Slow {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (go, connections) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let (told, counted) = (go.clone(), connections.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                told.notified().await;
+                let Ok(stream) = acceptor.accept(stream).await else { continue };
+                let caller = stream.get_ref().1.peer_certificates().and_then(tls::caller);
+                let service = service_fn(move |_| {
+                    let text =
+                        caller.as_ref().map_or("a stranger".to_owned(), |caller| caller.node.to_string());
+                    async move { Ok::<_, Infallible>(axum::http::Response::new(Body::from(text))) }
+                });
+                let io = TokioIo::new(stream);
+                tokio::spawn(server::Builder::new(TokioExecutor::new()).serve_connection(io, service));
+            }
+        });
+        Slow { address, go, connections }
+    }
+
+    fn wire(authority: &Authority) -> TlsWire {
+        let (sender, held) = watch::channel(Some(Arc::new(credentials(authority, 1))));
+        std::mem::forget(sender);
+        TlsWire::new(held)
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_does_not_end_the_handshake_and_all_wait_for_the_same() {
+        let authority = authority::create().unwrap();
+        let acceptor = TlsAcceptor::from(credentials(&authority, 2).server);
+        let node = slow(acceptor).await;
+        let wire = wire(&authority);
+        let target = Target { node: NodeId(2), addresses: vec![node.address] };
+        let ask = || wire.ask(&target, Lane::Pulse, Bytes::from_static(b"?"));
+        for _ in 0..5 {
+            assert!(timeout(Duration::from_millis(5), ask()).await.is_err(), "it gave up");
+        }
+        node.go.notify_one();
+        let (first, second) = tokio::join!(ask(), ask());
+        assert_eq!(first.as_deref(), Ok(NodeId(1).to_string().as_bytes()));
+        assert_eq!(second, first);
+        assert_eq!(node.connections.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn another_node_at_the_address_or_another_cluster_is_refused() {
+        let authority = authority::create().unwrap();
+        let node = slow(TlsAcceptor::from(credentials(&authority, 3).server)).await;
+        node.go.notify_one();
+        let target = Target { node: NodeId(2), addresses: vec![node.address] };
+        let answer = wire(&authority).ask(&target, Lane::Log, Bytes::new()).await;
+        assert!(matches!(answer, Err(WireError::Unreachable(_))), "{answer:?}");
+
+        let node = slow(TlsAcceptor::from(credentials(&authority, 2).server)).await;
+        node.go.notify_one();
+        let target = Target { node: NodeId(2), addresses: vec![node.address] };
+        let foreign = authority::create().unwrap();
+        let answer = wire(&foreign).ask(&target, Lane::Log, Bytes::new()).await;
+        assert!(matches!(answer, Err(WireError::Unreachable(_))), "{answer:?}");
+    }
 }

@@ -79,8 +79,9 @@ pub enum Verb {
     Write,
 }
 
-/// Where passwords, tokens and sessions are kept: what a token could use to outlive its own revocation.
-const ACCOUNTS: [&str; 2] = ["/settings", "/meseta/v1/tokens"];
+/// Where passwords, tokens and sessions are kept, and what lets nodes in: what a token could use to outlive its own
+/// revocation.
+const ACCOUNTS: [&str; 3] = ["/settings", "/meseta/v1/tokens", "/meseta/v1/join-tokens"];
 
 /// May `actor` do `verb` on `path` of API or console (e.g. `/v2/apps/hello2`)? There is one role now and a person with
 /// it may do all; a token may all but see and change who gets in.
@@ -125,6 +126,7 @@ mod tests {
             ("/settings/tokens", false),
             ("/settings-of-x", true),
             ("/meseta/v1/tokens/ci", false),
+            ("/meseta/v1/join-tokens", false),
         ] {
             for verb in [Verb::Read, Verb::Write] {
                 assert!(authorize(&user, verb, path));

@@ -52,7 +52,7 @@ fn main() -> anyhow::Result<()> {
         ("app", "/apps/shop/web", DESKTOP),
         ("task", &task, DESKTOP),
         ("edit", "/edit/shop/web", DESKTOP),
-        ("node", "/node", DESKTOP),
+        ("nodes", "/nodes", DESKTOP),
         ("balancer", "/balancer", DESKTOP),
         ("phone", "/apps", PHONE),
     ] {

@@ -14,6 +14,8 @@ pub struct HostStatus {
     pub local_name: String,
     /// URL of the HTTP proxy through which the node reaches registries.
     pub proxy: String,
+    /// `REGISTRY=URL` each: where the images of a registry are asked for instead.
+    pub registry_mirrors: Vec<String>,
     pub clock: ClockStatus,
 }
 

@@ -386,6 +386,7 @@ pub const FACT_NODE_ID: &str = "Node id";
 pub const FACT_LOCAL_NAME: &str = "Local name";
 pub const FACT_SETTINGS: &str = "Settings from";
 pub const FACT_PROXY: &str = "Proxy";
+pub const FACT_MIRRORS: &str = "Image mirrors";
 pub const FACT_CLOCK: &str = "Clock";
 pub const CONFIG_ERRORS: &str = "Not understood in the settings:";
 pub const GAUGE_CPUS: &str = "CPUs given to tasks";

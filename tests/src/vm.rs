@@ -4,10 +4,10 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,10 @@ use crate::wait;
 pub const PASSWORD: &str = "a-password-for-tests";
 /// Without hardware support, on cores that others use too.
 const DEADLINE: Duration = Duration::from_secs(180);
-/// scripts/run leads this many ports of the machine into the node, from the first on.
-const PORTS: u16 = 10;
+/// scripts/run leads the first ten ports of the machine into the node; the last is free for a forward of a test's own.
+const PORTS: u16 = 11;
+/// As its help lists them.
+const GUEST_PORTS: [u16; 10] = [8080, 8443, 80, 443, 53, 5050, 5051, 8123, 9090, 10_000];
 const PORT_FIRST: u16 = 20_080;
 const PORT_LAST: u16 = 28_080;
 /// What the kernel prints when it starts the first program of the initrd.
@@ -76,6 +78,17 @@ impl Vm {
         vm
     }
 
+    /// The same with further flags of `scripts/run`, and a port of its own to `guest_port`.
+    pub fn boot_with_flags(flags: &[&str], guest_port: u16) -> Self {
+        let vm = Self::new("", "");
+        let forward = format!("{}:{guest_port}", vm.port + PORTS - 1);
+        let port = vm.port.to_string();
+        let mut args = vec!["--detach", "--port", &port, "--password", PASSWORD, "--forward", &forward];
+        args.extend(flags);
+        vm.script(&args);
+        vm
+    }
+
     /// The same from the disk image.
     pub fn boot_from_disk(hardware: &Hardware) -> Self {
         let vm = Self::new("", "");
@@ -108,12 +121,20 @@ impl Vm {
         Self { home, port, kernel_line: kernel_line.to_owned(), hardware: hardware.to_owned(), http }
     }
 
-    /// The last port of the machine that is led in from here.
-    pub const GUEST_PORT_LAST: u16 = 10_000;
+    /// Where that port of [`Vm::boot_with_flags`] is reached.
+    pub fn own_forward(&self) -> SocketAddr {
+        self.address(PORTS - 1)
+    }
 
-    /// Where [`Vm::GUEST_PORT_LAST`] is reached.
-    pub fn last_forward(&self) -> String {
-        format!("127.0.0.1:{}", self.port + PORTS - 1)
+    /// Where a port is reached that `scripts/run` leads in.
+    #[track_caller]
+    pub fn forward(&self, guest_port: u16) -> SocketAddr {
+        let nth = GUEST_PORTS.iter().position(|port| *port == guest_port);
+        self.address(nth.unwrap_or_else(|| panic!("port {guest_port} is not led in")) as u16)
+    }
+
+    fn address(&self, nth: u16) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port + nth).into()
     }
 
     pub fn power_cut(&self) {
@@ -123,6 +144,13 @@ impl Vm {
     /// Boots what was cut or stopped; returns when the console answers.
     pub fn start(&self) {
         self.script(&["--start", "1"]);
+    }
+
+    /// Boots it without waiting for anything.
+    pub fn power_on(&self) -> Booting {
+        let mut command = self.command(&["--start", "1"]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Booting(child.expect("scripts/run starts"))
     }
 
     /// Shuts down cleanly; panics if the node had to be cut off.
@@ -216,11 +244,8 @@ impl Vm {
     /// Starts a machine that is off and measures its way to the console's first answer.
     pub fn measure_start(&self) -> BootTimes {
         let _ = fs::remove_file(self.folder().join("serial.log"));
-        let mut starter = self
-            .command(&["--start", "1"])
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .expect("scripts/run starts");
+        let mut starter =
+            self.command(&["--start", "1"]).stdout(Stdio::null()).spawn().expect("scripts/run starts");
         let (began, kernel_ms) = self.wait_for("the first program starts", || {
             let serial = self.serial();
             let line = serial.lines().find(|line| line.contains(INIT_STARTS)).ok_or("not yet")?;
@@ -268,6 +293,17 @@ impl Vm {
             self.serial_tail()
         );
         output
+    }
+}
+
+/// A machine of which nobody knows yet whether it will answer.
+#[derive(Debug)]
+pub struct Booting(Child);
+
+impl Booting {
+    /// Returns once the machine answers, or was cut off before.
+    pub fn ended(mut self) {
+        self.0.wait().expect("scripts/run is our child");
     }
 }
 

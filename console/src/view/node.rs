@@ -51,6 +51,7 @@ pub fn view(status: &NodeStatus) -> NodeView {
         (t::FACT_LOCAL_NAME, status.host.local_name.clone()),
         (t::FACT_SETTINGS, status.host.config_source.clone()),
         (t::FACT_PROXY, status.host.proxy.clone()),
+        (t::FACT_MIRRORS, status.host.registry_mirrors.join(", ")),
         (t::FACT_CLOCK, clock(&status.host.clock)),
         (t::FACT_NODE_ID, status.id.to_string()),
     ];

@@ -193,7 +193,7 @@ impl Backend for NodeBackend {
             last_error: last_error(&world, &self.dns.listening().borrow().fault),
             phases: world.phases,
             services: world.services,
-            host: machine::host(&self.machine.host_file),
+            host: crate::net::host_status::read(&self.machine.host_file),
         }
     }
 

@@ -133,11 +133,6 @@ pub fn kernel() -> String {
     nix::sys::utsname::uname().map_or_else(|_| String::new(), |u| u.release().to_string_lossy().into_owned())
 }
 
-/// What the network role says of the machine; empty where there is none.
-pub fn host(file: &std::path::Path) -> console::HostStatus {
-    fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
 /// Seconds since the machine booted.
 pub fn uptime_s() -> u64 {
     let text = fs::read_to_string("/proc/uptime").unwrap_or_default();

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::init_link::{InitLink, World};
 use super::machine::Machine;
 use super::{Args, health, node_loop, register, sweep};
-use crate::images::{Images, Mirrors};
+use crate::images::{Images, Reach};
 use crate::init::board::DATA;
 use crate::network::Network;
 use crate::proxy;
@@ -38,8 +38,8 @@ pub async fn begin(
     let Work { cluster, init, machine, network, balancer, preparing } = work;
     // Its sender lives as long as the agent.
     let _ = init.world().wait_for(has_data).await;
-    let mirrors: Mirrors = args.registry_mirrors.iter().cloned().collect();
-    let images = Images::open(&args.paths.images(), mirrors, cluster.clone(), preparing)
+    let reach = Reach::new(&args.registry_mirrors, args.paths.host_status());
+    let images = Images::open(&args.paths.images(), reach, cluster.clone(), preparing)
         .context("the folder of images")?;
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
     let parts = node_loop::Parts {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hickory_proto::op::{Header, MessageType, ResponseCode};
+use hickory_proto::serialize::binary::BinDecodable;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::respond;
 use super::upstreams::Upstreams;
-use super::wire::query::{self, u16_at};
-use super::wire::{HEADER_BYTES, code, flag};
+use super::wire::HEADER_BYTES;
+use super::wire::query;
 
 /// Questions under way at once; each has a socket of its own.
 const UNDER_WAY_MAX: usize = 256;
@@ -73,8 +75,8 @@ impl Forwarder {
 
 /// Another server might do better.
 fn is_of_use(answer: &[u8]) -> bool {
-    let code = u16_at(answer, 2).unwrap_or(code::SERVER_FAILURE) & 0xf;
-    !matches!(code, code::SERVER_FAILURE | code::REFUSED | code::NOT_IMPLEMENTED)
+    let code = Header::from_bytes(answer).map_or(ResponseCode::ServFail, |header| header.response_code);
+    !matches!(code, ResponseCode::ServFail | ResponseCode::Refused | ResponseCode::NotImp)
 }
 
 async fn by_udp(server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
@@ -125,8 +127,7 @@ fn with_id_of(message: &[u8], mut answer: Vec<u8>) -> Vec<u8> {
 /// Same id, marked as an answer, and to the same question, letter by letter.
 fn is_answer(answer: &[u8], id: u16, message: &[u8]) -> bool {
     let question = query::read(message).map(|query| query.question).unwrap_or_default();
-    u16_at(answer, 0) == Some(id)
-        && u16_at(answer, 2).is_some_and(|flags| flags & flag::RESPONSE != 0)
+    Header::from_bytes(answer).is_ok_and(|head| head.id == id && head.message_type == MessageType::Response)
         && answer.get(HEADER_BYTES..HEADER_BYTES + question.len()) == Some(question)
 }
 
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn refusals_send_us_on() {
         for (code, expected) in [(0, true), (3, true), (2, false), (5, false), (4, false)] {
-            assert_eq!(is_of_use(&[0, 0, 0x81, code]), expected, "{code}");
+            assert_eq!(is_of_use(&[0, 0, 0x81, code, 0, 0, 0, 0, 0, 0, 0, 0]), expected, "{code}");
         }
         assert!(!is_of_use(&[]));
     }

@@ -1,12 +1,14 @@
 //! From the bytes of a question to the bytes of its answer, without a socket.
 
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{DNSClass, RecordType};
 use model::ids::IdSource;
 use model::zone::label::normalised;
 use model::zone::{Kind, Zone};
 
 use super::wire::query::{self, Fault, Query};
 use super::wire::reply::{self, Terms};
-use super::wire::{TCP_BYTES_MAX, UDP_BYTES_MAX, UDP_BYTES_MIN, class, code, flag, record_type};
+use super::wire::{TCP_BYTES_MAX, UDP_BYTES_MAX, UDP_BYTES_MIN};
 
 /// Who asks, and how.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +29,7 @@ pub enum Outcome {
 }
 
 /// No record is shorter: a pointer, the fixed part, an IPv4 address.
-const RECORD_BYTES_MIN: usize = 16;
+const RECORD_BYTES_MIN: u16 = 16;
 
 pub fn respond(message: &[u8], zone: &Zone, asker: Asker, ids: &mut IdSource, out: &mut Vec<u8>) -> Outcome {
     let query = match query::read(message) {
@@ -38,7 +40,7 @@ pub fn respond(message: &[u8], zone: &Zone, asker: Asker, ids: &mut IdSource, ou
         Some(code) => Some(code),
         None => {
             let limit = if asker.over_tcp { TCP_BYTES_MAX } else { udp_limit(&query) };
-            let most = limit / RECORD_BYTES_MIN;
+            let most = usize::from(limit / RECORD_BYTES_MIN);
             let kind = kind_of(query.kind);
             let answer = if query.name.contains('*') {
                 zone.answer(&normalised(&query.name), kind, most, ids)
@@ -50,8 +52,7 @@ pub fn respond(message: &[u8], zone: &Zone, asker: Asker, ids: &mut IdSource, ou
                 reply::write(out, &query, &answer, terms);
                 return Outcome::Reply;
             }
-            let asks_us = query.flags & flag::RECURSION_DESIRED != 0;
-            (!asker.is_ours || !asks_us).then_some(code::REFUSED)
+            (!asker.is_ours || !query.head.recursion_desired).then_some(ResponseCode::Refused)
         }
     };
     match refused {
@@ -78,7 +79,7 @@ pub fn come_by_tcp(message: &[u8], out: &mut Vec<u8>) -> Outcome {
 pub fn failed(message: &[u8], out: &mut Vec<u8>) -> Outcome {
     match query::read(message) {
         Ok(query) => {
-            reply::empty(out, &query, code::SERVER_FAILURE, true);
+            reply::empty(out, &query, ResponseCode::ServFail, true);
             Outcome::Reply
         }
         Err(fault) => tell(fault, out),
@@ -86,37 +87,36 @@ pub fn failed(message: &[u8], out: &mut Vec<u8>) -> Outcome {
 }
 
 fn tell(fault: Fault, out: &mut Vec<u8>) -> Outcome {
-    let (id, flags, code) = match fault {
+    match fault {
         Fault::Silent => return Outcome::Silent,
-        Fault::Format { id, flags } => (id, flags, code::FORMAT_ERROR),
-        Fault::NotImplemented { id, flags } => (id, flags, code::NOT_IMPLEMENTED),
-    };
-    reply::fault(out, id, flags, code);
+        Fault::Format(head) => reply::fault(out, &head, ResponseCode::FormErr),
+        Fault::NotImplemented(head) => reply::fault(out, &head, ResponseCode::NotImp),
+    }
     Outcome::Reply
 }
 
 /// What is answered to nobody, whatever the name.
-fn refusal(query: &Query<'_>) -> Option<u16> {
-    if query.edns.is_some_and(|edns| edns.version != 0) {
-        return Some(code::BAD_VERSION);
+fn refusal(query: &Query<'_>) -> Option<ResponseCode> {
+    if query.edns.as_ref().is_some_and(|edns| edns.version() != 0) {
+        return Some(ResponseCode::BADVERS);
     }
-    let is_other = !matches!(query.class, class::IN | class::ANY);
-    let is_transfer = matches!(query.kind, record_type::AXFR | record_type::IXFR);
-    (is_other || is_transfer).then_some(code::REFUSED)
+    let is_other = !matches!(query.class, DNSClass::IN | DNSClass::ANY);
+    let is_transfer = matches!(query.kind, RecordType::AXFR | RecordType::IXFR);
+    (is_other || is_transfer).then_some(ResponseCode::Refused)
 }
 
-fn udp_limit(query: &Query<'_>) -> usize {
-    query.edns.map_or(UDP_BYTES_MIN, |edns| usize::from(edns.udp_bytes).clamp(UDP_BYTES_MIN, UDP_BYTES_MAX))
+fn udp_limit(query: &Query<'_>) -> u16 {
+    query.edns.as_ref().map_or(UDP_BYTES_MIN, |edns| edns.max_payload().clamp(UDP_BYTES_MIN, UDP_BYTES_MAX))
 }
 
-fn kind_of(number: u16) -> Kind {
-    match number {
-        record_type::A => Kind::A,
-        record_type::AAAA => Kind::Aaaa,
-        record_type::SRV => Kind::Srv,
-        record_type::NS => Kind::Ns,
-        record_type::SOA => Kind::Soa,
-        record_type::ANY => Kind::Any,
+fn kind_of(kind: RecordType) -> Kind {
+    match kind {
+        RecordType::A => Kind::A,
+        RecordType::AAAA => Kind::Aaaa,
+        RecordType::SRV => Kind::Srv,
+        RecordType::NS => Kind::Ns,
+        RecordType::SOA => Kind::Soa,
+        RecordType::ANY => Kind::Any,
         _ => Kind::Other,
     }
 }
@@ -130,10 +130,13 @@ mod tests {
     use model::{Command, NodeId};
     use proptest::prelude::*;
 
+    use hickory_proto::op::{Message, MessageType};
+
     use super::super::wire::query::tests::packet;
-    use super::super::wire::query::{after_name, u16_at};
     use super::*;
 
+    const NX_DOMAIN: u16 = 3;
+    const REFUSED: u16 = 5;
     const STRANGER: Asker = Asker { is_ours: false, over_tcp: false };
 
     fn zone(nodes: u64, instances: u32, ports: usize) -> Zone {
@@ -156,20 +159,13 @@ mod tests {
         if outcome != Outcome::Reply {
             return (outcome, 0, false, [0; 3], 0);
         }
-        let word = |at| u16_at(&out, at).unwrap();
-        assert_eq!(word(0), u16_at(message, 0).unwrap());
-        assert_ne!(word(2) & flag::RESPONSE, 0);
-        let counts = [word(6), word(8), word(10)];
-        let mut at = 12;
-        if word(4) == 1 {
-            at = after_name(&out, at).unwrap() + 4;
-        }
-        for _ in 0..counts.iter().sum() {
-            at = after_name(&out, at).unwrap();
-            at += 10 + usize::from(word(at + 8));
-        }
-        assert_eq!(at, out.len(), "{out:?}");
-        (outcome, word(2) & 0xf, word(2) & flag::TRUNCATED != 0, counts, out.len())
+        let read = Message::from_vec(&out).unwrap_or_else(|error| panic!("{error}: {out:?}"));
+        assert_eq!(read.id.to_be_bytes(), message[..2]);
+        assert_eq!(read.message_type, MessageType::Response);
+        let sections = [&read.answers, &read.authorities, &read.additionals];
+        let mut counts = sections.map(|records| records.len() as u16);
+        counts[2] += u16::from(read.edns.is_some());
+        (outcome, u16::from(read.response_code) & 0xf, read.truncation, counts, out.len())
     }
 
     #[test]
@@ -178,22 +174,22 @@ mod tests {
         let ours = Asker { is_ours: true, ..STRANGER };
         let reply = |code, counts| (Outcome::Reply, code, false, counts);
         for (name, kind, edns, asker, expected) in [
-            ("web.marathon.mesos", record_type::A, None, STRANGER, reply(0, [1, 0, 0])),
-            ("WEB.*.marathon.Mesos", record_type::A, Some(1232), STRANGER, reply(0, [1, 0, 1])),
-            ("_web._tcp.marathon.mesos", record_type::SRV, Some(1232), STRANGER, reply(0, [6, 0, 4])),
-            ("web.marathon.mesos", record_type::AAAA, None, STRANGER, reply(0, [0, 1, 0])),
-            ("no.marathon.mesos", record_type::A, None, STRANGER, reply(code::NX_DOMAIN, [0, 1, 0])),
-            ("mesos", record_type::NS, None, STRANGER, reply(0, [1, 0, 1])),
-            ("mesos", record_type::AXFR, None, ours, reply(code::REFUSED, [0, 0, 0])),
-            ("example.com", record_type::A, Some(1232), STRANGER, reply(code::REFUSED, [0, 0, 1])),
-            ("example.com", record_type::A, None, ours, (Outcome::Forward, 0, false, [0; 3])),
+            ("web.marathon.mesos", RecordType::A, None, STRANGER, reply(0, [1, 0, 0])),
+            ("WEB.*.marathon.Mesos", RecordType::A, Some(1232), STRANGER, reply(0, [1, 0, 1])),
+            ("_web._tcp.marathon.mesos", RecordType::SRV, Some(1232), STRANGER, reply(0, [6, 0, 4])),
+            ("web.marathon.mesos", RecordType::AAAA, None, STRANGER, reply(0, [0, 1, 0])),
+            ("no.marathon.mesos", RecordType::A, None, STRANGER, reply(NX_DOMAIN, [0, 1, 0])),
+            ("mesos", RecordType::NS, None, STRANGER, reply(0, [1, 0, 1])),
+            ("mesos", RecordType::AXFR, None, ours, reply(REFUSED, [0, 0, 0])),
+            ("example.com", RecordType::A, Some(1232), STRANGER, reply(REFUSED, [0, 0, 1])),
+            ("example.com", RecordType::A, None, ours, (Outcome::Forward, 0, false, [0; 3])),
         ] {
-            let (outcome, code, cut, counts, _) = ask(&zone, &packet(name, kind, edns), asker);
+            let (outcome, code, cut, counts, _) = ask(&zone, &packet(name, kind.into(), edns), asker);
             assert_eq!((outcome, code, cut, counts), expected, "{name} {kind}");
         }
         let mut other_class = packet("web.marathon.mesos", 16, None);
         *other_class.last_mut().unwrap() = 3;
-        assert_eq!(ask(&zone, &other_class, ours).1, code::REFUSED);
+        assert_eq!(ask(&zone, &other_class, ours).1, REFUSED);
         let mut version = packet("web.marathon.mesos", 1, Some(1232));
         let at = version.len() - 5;
         version[at] = 1;
@@ -236,7 +232,7 @@ mod tests {
                 message[at] = value;
             }
             let (_, _, _, _, bytes) = ask(&ZONE, &message, Asker { is_ours: true, over_tcp });
-            prop_assert!(over_tcp || bytes <= UDP_BYTES_MAX);
+            prop_assert!(over_tcp || bytes <= UDP_BYTES_MAX.into());
         }
     }
 }

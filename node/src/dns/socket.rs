@@ -80,7 +80,7 @@ impl Batch {
             bytes: vec![[0; QUERY_BYTES_MAX]; BATCH],
             lengths: [0; BATCH],
             peers: vec![Peer::empty(); BATCH],
-            replies: (0..BATCH).map(|_| Vec::with_capacity(UDP_BYTES_MAX)).collect(),
+            replies: (0..BATCH).map(|_| Vec::with_capacity(UDP_BYTES_MAX.into())).collect(),
             reply_to: [0; BATCH],
             reply_count: 0,
         }

@@ -1,6 +1,9 @@
 //! Where a registry is really asked: at itself, or at the mirror that the operator named for it. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::reference::{DEFAULT_REGISTRY, is_host};
 
@@ -8,7 +11,8 @@ use super::reference::{DEFAULT_REGISTRY, is_host};
 const DOCKER_HUB: &str = "registry-1.docker.io";
 
 /// `REGISTRY=URL` as the operator wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Mirror {
     registry: String,
     endpoint: Endpoint,
@@ -22,26 +26,60 @@ pub struct Endpoint {
     pub host: String,
 }
 
-impl Mirror {
-    /// For the command line: `docker.io=http://10.0.0.1:5000`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |problem: &str| {
-            format!("`{text}`: {problem}; expected REGISTRY=http://HOST:PORT or REGISTRY=https://HOST:PORT")
-        };
-        let (registry, url) = text.split_once('=').ok_or_else(|| wrong("has no `=`"))?;
-        if !is_host(registry) {
-            return Err(wrong("names no registry before the `=`"));
-        }
+impl Endpoint {
+    /// `http://10.0.0.1:5000`; the error is what is wrong with it.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
         let (tls, host) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
             (Some(host), _) => (false, host),
             (_, Some(host)) => (true, host),
-            _ => return Err(wrong("has no URL after the `=`")),
+            _ => return Err("begins with neither http:// nor https://"),
         };
         let host = host.strip_suffix('/').unwrap_or(host);
-        if !is_host(host) {
-            return Err(wrong("the URL is more than a host and a port"));
+        match is_host(host) {
+            true => Ok(Self { tls, host: host.to_owned() }),
+            false => Err("is more than a host and a port"),
         }
-        Ok(Self { registry: registry.to_owned(), endpoint: Endpoint { tls, host: host.to_owned() } })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.host)
+    }
+}
+
+impl Mirror {
+    /// For the command line: `docker.io=http://10.0.0.1:5000`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |problem: String| {
+            format!("`{text}`: {problem}; expected REGISTRY=http://HOST:PORT or REGISTRY=https://HOST:PORT")
+        };
+        let (registry, url) = text.split_once('=').ok_or_else(|| wrong("it has no `=`".to_owned()))?;
+        if !is_host(registry) {
+            return Err(wrong("it names no registry before the `=`".to_owned()));
+        }
+        let endpoint = Endpoint::parse(url).map_err(|problem| wrong(format!("its URL {problem}")))?;
+        Ok(Self { registry: registry.to_owned(), endpoint })
+    }
+}
+
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}={}", self.registry, self.endpoint)
+    }
+}
+
+impl TryFrom<String> for Mirror {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Mirror> for String {
+    fn from(mirror: Mirror) -> Self {
+        mirror.to_string()
     }
 }
 
@@ -88,9 +126,10 @@ mod tests {
         for (text, says) in [
             ("docker.io", "no `=`"),
             ("=http://a", "no registry"),
-            ("docker.io=10.0.0.1:5000", "no URL"),
-            ("docker.io=ftp://a", "no URL"),
+            ("docker.io=10.0.0.1:5000", "neither http:// nor"),
+            ("docker.io=ftp://a", "neither http:// nor"),
             ("docker.io=http://a/path", "more than"),
+            ("docker.io=http://user:word@a", "more than"),
             ("docker.io=http://", "more than"),
         ] {
             let error = Mirror::parse(text).expect_err(text);

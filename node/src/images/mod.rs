@@ -8,6 +8,7 @@
 mod manifest;
 mod mirror;
 mod pull;
+mod reach;
 mod reference;
 mod registry;
 mod store;
@@ -28,7 +29,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use manifest::ImageConfig;
-pub use mirror::{Mirror, Mirrors};
+pub use mirror::{Endpoint, Mirror};
+pub use reach::Reach;
 
 use self::pull::{Progress, Puller};
 use self::reference::Reference;
@@ -119,13 +121,13 @@ impl Images {
     /// `told` in words, at most once a second.
     pub fn open(
         folder: &Path,
-        mirrors: Mirrors,
+        reach: Reach,
         cluster: Cluster,
         told: watch::Sender<Arc<Preparing>>,
     ) -> std::io::Result<Self> {
         let store = Arc::new(Store::open(folder)?);
         Ok(Self {
-            puller: Arc::new(Puller::new(store, mirrors)),
+            puller: Arc::new(Puller::new(store, reach)),
             cluster,
             pulls: Arc::default(),
             changed: watch::channel(0).0,

@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 use super::manifest::{self, CONFIG_BYTES_MAX, Descriptor, Document, Manifest, ManifestError};
-use super::mirror::Mirrors;
+use super::reach::Reach;
 use super::reference::{Digest, Reference, Version};
 use super::registry::{self, RegistryError, Repository};
 use super::store::{Image, Pin, Store, Work};
@@ -92,7 +92,7 @@ pub struct Progress {
 /// What all pulls of a node share.
 pub struct Puller {
     pub store: Arc<Store>,
-    pub mirrors: Mirrors,
+    reach: Reach,
     transfers: Semaphore,
     unpacks: Semaphore,
     /// Layers under way: two images that share one fetch it once.
@@ -109,11 +109,11 @@ impl Drop for CancelOnDrop {
 }
 
 impl Puller {
-    pub fn new(store: Arc<Store>, mirrors: Mirrors) -> Self {
+    pub fn new(store: Arc<Store>, reach: Reach) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             store,
-            mirrors,
+            reach,
             transfers: Semaphore::new(TRANSFERS_MAX),
             unpacks: Semaphore::new(processors),
             layers: Mutex::default(),
@@ -127,13 +127,13 @@ impl Puller {
         now: Timestamp,
         progress: &Progress,
     ) -> Result<(Arc<Image>, Pin), PullError> {
-        let endpoint = self.mirrors.endpoint(&reference.registry);
-        let registry = match endpoint.host == reference.registry {
+        let way = self.reach.to(&reference.registry);
+        let registry = match way.endpoint.host == reference.registry {
             true => reference.registry.clone(),
-            false => format!("{} (asked at {})", reference.registry, endpoint.host),
+            false => format!("{} (asked at {})", reference.registry, way.endpoint.host),
         };
         let at = |source| PullError::Registry { registry: registry.clone(), source };
-        let repository = Repository::new(endpoint, &reference.repository);
+        let repository = Repository::new(way, &reference.repository);
         if let Some(image) = self.store.find(reference)
             && retry(|| repository.digest_of(&reference.version)).await.map_err(&at)?
                 == Some(image.digest.clone())

@@ -5,7 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
+use crate::images::Endpoint;
 
 /// Answers one request a connection, in this order; what was asked can be looked at.
 struct Canned {
@@ -47,8 +50,17 @@ fn canned(answers: Vec<String>) -> Canned {
 
 impl Canned {
     fn repository(&self) -> Repository {
-        let endpoint = Endpoint { tls: false, host: self.host.clone() };
-        Repository { patience: Duration::from_millis(300), ..Repository::new(endpoint, "team/app") }
+        Repository { patience: Duration::from_millis(300), ..Repository::new(self.way(), "team/app") }
+    }
+
+    fn way(&self) -> Way {
+        Way { endpoint: Endpoint { tls: false, host: self.host.clone() }, proxy: None }
+    }
+
+    /// The way to a registry far away, through this one as proxy.
+    fn as_proxy(&self, registry: &str) -> Repository {
+        let proxy = Some(self.way().endpoint);
+        Repository::new(Way { endpoint: Endpoint::parse(registry).unwrap(), proxy }, "team/app")
     }
 
     /// The next request: its first line, and its authorization.
@@ -132,7 +144,31 @@ async fn every_answer_that_is_none_has_its_reason() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_no_matter_of_time() {
+async fn a_proxy_is_asked_for_the_whole_address() {
+    let proxy = canned(vec![answer("200 OK", "", "{}"), answer("502 Bad Gateway", "", "")]);
+    let repository = proxy.as_proxy("http://registry.example:5000");
+    assert_eq!(repository.manifest(&tag()).await.unwrap().digest, Digest::of(b"{}"));
+    let line = "GET http://registry.example:5000/v2/team/app/manifests/v1 HTTP/1.1";
+    assert_eq!(proxy.request(), (line.to_owned(), None));
+    let Err(error) = repository.manifest(&tag()).await else { panic!("an image") };
+    assert!(error.to_string().contains("502") && error.is_transient(), "{error}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_opens_no_way_says_so() {
+    let proxy = canned(vec![answer("403 Forbidden", "", "")]);
+    let Err(error) = proxy.as_proxy("https://registry.example").manifest(&tag()).await else { panic!() };
+    let says = "not through the proxy: it opens no way to registry.example:443 (403 Forbidden)";
+    assert_eq!(error.to_string(), says);
+    assert_eq!(proxy.request().0, "CONNECT registry.example:443 HTTP/1.1");
+    // Nobody listens there any more.
+    let Err(error) = proxy.as_proxy("https://registry.example").manifest(&tag()).await else { panic!() };
+    assert!(error.to_string().starts_with("not through the proxy: ") && error.is_transient(), "{error}");
+}
+
+/// Answers one connection by TLS with a certificate of its own, after the line with which a proxy opens its tunnel if
+/// it is one.
+async fn stranger(is_proxy: bool) -> String {
     let names = vec!["127.0.0.1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -147,10 +183,33 @@ async fn a_certificate_that_nobody_vouches_for_is_no_matter_of_time() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        if is_proxy {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            assert!(head.starts_with(b"CONNECT registry.example:443 HTTP/1.1\r\n"));
+            stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+        }
         let _ = acceptor.accept(stream).await;
     });
-    let repository = Repository::new(Endpoint { tls: true, host }, "team/app");
-    let Err(error) = repository.manifest(&tag()).await else { panic!("it was trusted") };
-    assert!(matches!(error, RegistryError::Tls(_)) && !error.is_transient(), "{error}");
+    host
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_no_matter_of_time() {
+    for is_proxy in [false, true] {
+        let host = stranger(is_proxy).await;
+        let way = match is_proxy {
+            false => Way { endpoint: Endpoint { tls: true, host }, proxy: None },
+            true => Way {
+                endpoint: Endpoint { tls: true, host: "registry.example".to_owned() },
+                proxy: Some(Endpoint { tls: false, host }),
+            },
+        };
+        let repository = Repository::new(way, "team/app");
+        let Err(error) = repository.manifest(&tag()).await else { panic!("it was trusted") };
+        assert!(matches!(error, RegistryError::Tls(_)) && !error.is_transient(), "{error}");
+    }
 }

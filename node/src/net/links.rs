@@ -20,6 +20,7 @@ use super::clock::{SAVE_EVERY, SavedClock};
 use super::config::{Config, Source, resolv_conf};
 use super::control::{CardView, Order, View};
 use super::dhcp::client::Client;
+use super::host_status;
 use super::mdns::{Announcement, Responder};
 use super::names;
 use super::netlink::{self, Card};
@@ -27,6 +28,7 @@ use super::report::Report;
 use super::seed::Seed;
 use super::settings::{Addressing, Effective, Settings};
 use super::sources::Sources;
+use crate::images::Mirror;
 
 const REPORT_AGAIN: Duration = Duration::from_secs(1);
 const CONFIGS_MAX: usize = 16;
@@ -423,10 +425,16 @@ impl Running {
             config_errors: self.effective.faults.clone(),
             local_name,
             proxy: self.effective.settings.proxy.clone().unwrap_or_default(),
+            registry_mirrors: self
+                .effective
+                .settings
+                .registry_mirrors
+                .iter()
+                .map(Mirror::to_string)
+                .collect(),
             clock,
         };
-        let text = serde_json::to_string(&status).unwrap_or_default();
-        if let Err(error) = names::replace_file(&self.parts.status, &text) {
+        if let Err(error) = host_status::write(&self.parts.status, &status) {
             self.failed("writing the status", &error);
         }
     }

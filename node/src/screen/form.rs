@@ -23,10 +23,11 @@ enum Field {
     Dns,
     Ntp,
     Proxy,
+    Mirrors,
     Host,
 }
 
-const FIELDS: [(Field, &str); 8] = [
+const FIELDS: [(Field, &str); 9] = [
     (Field::Card, "Card"),
     (Field::Method, "Addressing"),
     (Field::Address, "Address/prefix"),
@@ -34,6 +35,7 @@ const FIELDS: [(Field, &str); 8] = [
     (Field::Dns, "Name servers"),
     (Field::Ntp, "Time servers"),
     (Field::Proxy, "HTTP proxy"),
+    (Field::Mirrors, "Image mirrors"),
     (Field::Host, "Host name"),
 ];
 
@@ -74,6 +76,7 @@ impl Form {
         *form.text_mut(Field::Dns) = join(form.now.dns.iter().map(ToString::to_string).collect());
         *form.text_mut(Field::Ntp) = join(form.now.ntp.clone());
         *form.text_mut(Field::Proxy) = form.now.proxy.clone().unwrap_or_default();
+        *form.text_mut(Field::Mirrors) = join(mirrors(&form.now));
         *form.text_mut(Field::Host) = form.now.hostname.clone().unwrap_or_default();
         (!form.cards.is_empty()).then(|| {
             form.show_card();
@@ -185,6 +188,9 @@ impl Form {
             dns: list(Field::Dns).map(settings::dns_server).collect::<Result<_, _>>()?,
             ntp: list(Field::Ntp).map(settings::time_server).collect::<Result<_, _>>()?,
             proxy: optional(Field::Proxy, settings::proxy)?,
+            registry_mirrors: list(Field::Mirrors)
+                .map(settings::registry_mirror)
+                .collect::<Result<_, _>>()?,
         };
         if self.addressing_of(&self.now) != addressing {
             let card = &self.cards[self.card];
@@ -206,6 +212,9 @@ impl Form {
             if items.is_empty() { "as the network offers".into() } else { items.join(", ") }
         };
         let dns = |s: &Settings| words(s.dns.iter().map(ToString::to_string).collect());
+        let none_or_all = |s: &Settings| {
+            if s.registry_mirrors.is_empty() { "none".to_owned() } else { mirrors(s).join(", ") }
+        };
         let or_none = |text: &Option<String>, none: &str| text.clone().unwrap_or_else(|| none.to_owned());
         let card = &self.cards[self.card];
         let addressing = |s: &Settings| addressing_words(&self.addressing_of(s));
@@ -214,6 +223,7 @@ impl Form {
             ("name servers", dns(&self.now), dns(wanted)),
             ("time servers", words(self.now.ntp.clone()), words(wanted.ntp.clone())),
             ("HTTP proxy", or_none(&self.now.proxy, "none"), or_none(&wanted.proxy, "none")),
+            ("image mirrors", none_or_all(&self.now), none_or_all(wanted)),
             ("host name", or_none(&self.now.hostname, "its own"), or_none(&wanted.hostname, "its own")),
         ];
         let changed = rows.into_iter().filter(|(_, old, new)| old != new);
@@ -240,6 +250,10 @@ impl Form {
         }
         lines
     }
+}
+
+fn mirrors(settings: &Settings) -> Vec<String> {
+    settings.registry_mirrors.iter().map(ToString::to_string).collect()
 }
 
 fn method_word(method: Method) -> &'static str {

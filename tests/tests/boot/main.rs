@@ -1,9 +1,12 @@
 //! The image in a virtual machine: what only a whole machine can show.
 #![allow(clippy::unwrap_used, reason = "all of it is tests; clippy only knows functions marked #[test]")]
 
+mod article;
 mod bridge;
+mod cuts;
 mod disk;
 mod host;
 mod image;
 mod machine;
 mod power;
+mod slots;

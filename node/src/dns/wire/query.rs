@@ -1,26 +1,22 @@
 //! Reading a query.
 
-use super::{HEADER_BYTES, flag, record_type};
+use hickory_proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query as Question};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+
+use super::HEADER_BYTES;
 
 /// A query as far as it is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query<'a> {
-    pub id: u16,
-    pub flags: u16,
+    pub head: Metadata,
     /// The question section as it came, to be echoed.
     pub question: &'a [u8],
     /// The name asked for: lower case, without the dot at its end; bytes that are in no name of ours are escaped.
     pub name: String,
-    pub kind: u16,
-    pub class: u16,
+    pub kind: RecordType,
+    pub class: DNSClass,
     pub edns: Option<Edns>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edns {
-    /// Largest answer over UDP that the client takes.
-    pub udp_bytes: u16,
-    pub version: u8,
 }
 
 /// Why a message is not answered as a query.
@@ -28,103 +24,61 @@ pub struct Edns {
 pub enum Fault {
     /// Not even a header, or itself an answer: two servers must not talk to each other for ever.
     Silent,
-    /// To be told with the id and flags of the message.
-    Format {
-        id: u16,
-        flags: u16,
-    },
-    NotImplemented {
-        id: u16,
-        flags: u16,
-    },
+    /// To be told under the head of the message.
+    Format(Metadata),
+    NotImplemented(Metadata),
 }
 
 pub fn read(message: &[u8]) -> Result<Query<'_>, Fault> {
-    let (Some(id), Some(flags)) = (u16_at(message, 0), u16_at(message, 2)) else { return Err(Fault::Silent) };
-    if message.len() < HEADER_BYTES || flags & flag::RESPONSE != 0 {
+    let mut decoder = BinDecoder::new(message);
+    let header = Header::read(&mut decoder).map_err(|_| Fault::Silent)?;
+    if header.message_type == MessageType::Response {
         return Err(Fault::Silent);
     }
-    if flags & flag::OPCODE != 0 {
-        return Err(Fault::NotImplemented { id, flags });
+    if header.op_code != OpCode::Query {
+        return Err(Fault::NotImplemented(header.metadata));
     }
-    body(message, id, flags).ok_or(Fault::Format { id, flags })
+    body(message, decoder, header).ok_or(Fault::Format(header.metadata))
 }
 
-fn body(message: &[u8], id: u16, flags: u16) -> Option<Query<'_>> {
-    let counts = [4, 6, 8, 10].map(|at| u16_at(message, at).unwrap_or(0));
-    if counts[0] != 1 {
+fn body<'a>(message: &'a [u8], mut decoder: BinDecoder<'a>, header: Header) -> Option<Query<'a>> {
+    let counts = header.counts;
+    if counts.queries != 1 {
         return None;
     }
-    let (name, end) = name_at(message, HEADER_BYTES)?;
-    let (kind, class) = (u16_at(message, end)?, u16_at(message, end + 2)?);
-    let question = message.get(HEADER_BYTES..end + 4)?;
-    let others = counts[1..].iter().map(|count| usize::from(*count)).sum();
-    let edns = edns(message, end + 4, others)?;
-    Some(Query { id, flags, question, name, kind, class, edns })
+    let asked = Question::read(&mut decoder).ok()?;
+    let question = message.get(HEADER_BYTES..decoder.index())?;
+    for count in [counts.answers, counts.authorities] {
+        Message::read_records(&mut decoder, count.into(), false, OpCode::Query).ok()?;
+    }
+    let additional = counts.additionals.into();
+    let (_, edns, _) = Message::read_records(&mut decoder, additional, true, OpCode::Query).ok()?;
+    let name = text_of(&asked.name);
+    Some(Query {
+        head: header.metadata,
+        question,
+        name,
+        kind: asked.query_type,
+        class: asked.query_class,
+        edns,
+    })
 }
 
-/// The name at `from` and where it ends. A question is the first name of its message: there is nothing that a pointer
-/// in it could point to.
-fn name_at(message: &[u8], from: usize) -> Option<(String, usize)> {
-    let (mut at, mut name) = (from, String::new());
-    loop {
-        let length = usize::from(*message.get(at)?);
-        at += 1;
-        if length == 0 {
-            return Some((name, at));
+/// A dot between two labels is not one inside of them.
+fn text_of(name: &Name) -> String {
+    let mut text = String::with_capacity(name.len());
+    for label in name {
+        if !text.is_empty() {
+            text.push('.');
         }
-        if length > 63 || at + length - from > 254 {
-            return None;
-        }
-        if !name.is_empty() {
-            name.push('.');
-        }
-        for byte in message.get(at..at + length)? {
+        for byte in label {
             match byte {
-                b'.' | b'\\' | 0..=32 | 127.. => name.push_str(&format!("\\{byte:03}")),
-                byte => name.push(char::from(byte.to_ascii_lowercase())),
+                b'.' | b'\\' | 0..=32 | 127.. => text.push_str(&format!("\\{byte:03}")),
+                byte => text.push(char::from(byte.to_ascii_lowercase())),
             }
         }
-        at += length;
     }
-}
-
-/// Walks the records behind the question to the OPT record. `None` if the message ends amid them or has two of it.
-fn edns(message: &[u8], from: usize, records: usize) -> Option<Option<Edns>> {
-    let (mut at, mut found) = (from, None);
-    for _ in 0..records {
-        let is_root = *message.get(at)? == 0;
-        at = after_name(message, at)?;
-        let (kind, class) = (u16_at(message, at)?, u16_at(message, at + 2)?);
-        let length = usize::from(u16_at(message, at + 8)?);
-        if kind == record_type::OPT {
-            if found.is_some() || !is_root {
-                return None;
-            }
-            found = Some(Edns { udp_bytes: class, version: *message.get(at + 5)? });
-        }
-        at += 10 + length;
-        if at > message.len() {
-            return None;
-        }
-    }
-    Some(found)
-}
-
-/// Where the name at `at` ends: at its pointer, which is not followed, or at its last label.
-pub fn after_name(message: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match *message.get(at)? {
-            0 => return Some(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            0xc0.. => return message.get(at + 1).map(|_| at + 2),
-            _ => return None,
-        }
-    }
-}
-
-pub fn u16_at(message: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]))
+    text
 }
 
 #[cfg(test)]
@@ -155,8 +109,9 @@ pub mod tests {
     fn reads_what_clients_send() {
         let bytes = packet("Web.Marathon.MESOS", 33, Some(4096));
         let query = read(&bytes).expect("well formed");
-        assert_eq!((query.id, &*query.name, query.kind, query.class), (0x1234, "web.marathon.mesos", 33, 1));
-        assert_eq!(query.edns, Some(Edns { udp_bytes: 4096, version: 0 }));
+        assert_eq!((query.head.id, &*query.name), (0x1234, "web.marathon.mesos"));
+        assert_eq!((query.kind, query.class), (RecordType::SRV, DNSClass::IN));
+        assert_eq!(query.edns.map(|edns| (edns.max_payload(), edns.version())), Some((4096, 0)));
         assert_eq!(query.question, &bytes[12..bytes.len() - 11]);
         assert_eq!(read(&packet("", 1, None)).expect("the root").name, "");
     }
@@ -176,10 +131,10 @@ pub mod tests {
             bytes[at] = value;
             bytes
         };
-        let format = |message: &[u8]| matches!(read(message), Err(Fault::Format { id: 0x1234, .. }));
+        let format = |message: &[u8]| matches!(read(message), Err(Fault::Format(head)) if head.id == 0x1234);
         assert_eq!(read(&good[..11]), Err(Fault::Silent));
         assert_eq!(read(&changed(2, 0x81)), Err(Fault::Silent));
-        assert!(matches!(read(&changed(2, 0x28)), Err(Fault::NotImplemented { id: 0x1234, .. })));
+        assert!(matches!(read(&changed(2, 0x28)), Err(Fault::NotImplemented(head)) if head.id == 0x1234));
         assert!(format(&changed(5, 2)) && format(&changed(5, 0)), "one question");
         assert!(format(&changed(12, 0xc0)), "a pointer");
         assert!(format(&changed(12, 64)), "a label of 64");

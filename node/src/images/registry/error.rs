@@ -17,6 +17,8 @@ pub enum RegistryError {
     NoResolver(String),
     #[error("no connection to {address}: {problem}")]
     Connect { address: String, problem: String },
+    #[error("not through the proxy: {0}")]
+    Proxy(String),
     #[error("no TLS connection: {0}")]
     Tls(String),
     #[error("it does not answer for {} s", .0.as_secs())]
@@ -38,6 +40,7 @@ impl RegistryError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. }
+            | Self::Proxy(_)
             | Self::NoResolver(_)
             | Self::Silent(_)
             | Self::Broken(_)

@@ -23,7 +23,7 @@ pub use error::RegistryError;
 use self::challenge::Challenge;
 use self::connection::{Ask, exchange};
 use super::manifest::{ACCEPTED, Descriptor, MANIFEST_BYTES_MAX};
-use super::mirror::Endpoint;
+use super::reach::Way;
 use super::reference::{Digest, Version};
 
 const REDIRECTS_MAX: usize = 5;
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One repository of one registry, asked as nobody in particular.
 #[derive(Clone)]
 pub struct Repository {
-    endpoint: Endpoint,
+    way: Way,
     name: String,
     /// `Bearer …`, once the registry has asked for one.
     token: Arc<Mutex<Option<String>>>,
@@ -50,8 +50,8 @@ pub struct Found {
 }
 
 impl Repository {
-    pub fn new(endpoint: Endpoint, name: &str) -> Self {
-        Self { endpoint, name: name.to_owned(), token: Arc::default(), patience: PATIENCE }
+    pub fn new(way: Way, name: &str) -> Self {
+        Self { way, name: name.to_owned(), token: Arc::default(), patience: PATIENCE }
     }
 
     /// The digest behind a name, without fetching what it stands for. `None` if the registry does not tell that way.
@@ -102,11 +102,9 @@ impl Repository {
         accept: Option<&'static str>,
         from: u64,
     ) -> Result<Response<Incoming>, RegistryError> {
-        let scheme = if self.endpoint.tls { "https" } else { "http" };
-        let url = uri(&format!("{scheme}://{}/v2/{}/{path}", self.endpoint.host, self.name))?;
+        let url = uri(&format!("{}/v2/{}/{path}", self.way.endpoint, self.name))?;
         let token = self.token.lock().await.clone();
-        let ask =
-            Ask { method, url: &url, accept, authorization: token.as_deref(), from, patience: self.patience };
+        let ask = Ask { method, accept, from, ..self.ask(&url, token.as_deref()) };
         let mut answer = exchange(&ask).await?;
         if answer.status() == StatusCode::UNAUTHORIZED {
             let token = self.fetch_token(&answer).await?;
@@ -121,17 +119,21 @@ impl Repository {
             at = redirected(&at, &answer)?;
             // The token is for the registry, not for whom it sends us to.
             let token = self.token.lock().await.clone().filter(|_| at.authority() == url.authority());
-            let ask = Ask {
-                method,
-                url: &at,
-                accept,
-                authorization: token.as_deref(),
-                from,
-                patience: self.patience,
-            };
-            answer = exchange(&ask).await?;
+            answer = exchange(&Ask { method, accept, from, ..self.ask(&at, token.as_deref()) }).await?;
         }
         Err(RegistryError::Nonsense(format!("more than {REDIRECTS_MAX} redirects")))
+    }
+
+    fn ask<'a>(&'a self, url: &'a Uri, authorization: Option<&'a str>) -> Ask<'a> {
+        Ask {
+            method: "GET",
+            url,
+            proxy: self.way.proxy.as_ref(),
+            accept: None,
+            authorization,
+            from: 0,
+            patience: self.patience,
+        }
     }
 
     async fn fetch_token(&self, answer: &Response<Incoming>) -> Result<String, RegistryError> {
@@ -152,18 +154,10 @@ impl Repository {
             url.push_str(&format!("&service={}", encoded(&service)));
         }
         let url = uri(&url)?;
-        if self.endpoint.tls && url.scheme_str() != Some("https") {
+        if self.way.endpoint.tls && url.scheme_str() != Some("https") {
             return Err(RegistryError::Nonsense("tokens are to be fetched without TLS".to_owned()));
         }
-        let ask = Ask {
-            method: "GET",
-            url: &url,
-            accept: None,
-            authorization: None,
-            from: 0,
-            patience: self.patience,
-        };
-        let answer = exchange(&ask).await?;
+        let answer = exchange(&self.ask(&url, None)).await?;
         if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(RegistryError::NotFound);
         }

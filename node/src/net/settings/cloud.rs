@@ -51,6 +51,7 @@ pub fn read_seed(files: &Files) -> (Settings, Vec<String>) {
         take_if_empty(&mut whole.interfaces, found.interfaces);
         take_if_empty(&mut whole.dns, found.dns);
         take_if_empty(&mut whole.ntp, found.ntp);
+        take_if_empty(&mut whole.registry_mirrors, found.registry_mirrors);
     }
     (whole, faults)
 }

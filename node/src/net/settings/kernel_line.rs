@@ -1,10 +1,14 @@
 //! Settings on the kernel line: `ip=` in the kernel's own form, CLIENT:SERVER:GATEWAY:MASK:HOST:DEVICE:AUTOCONF:DNS:DNS,
-//! and `meseta.hostname=`, `meseta.dns=`, `meseta.ntp=`, `meseta.proxy=` (lists separated by commas).
+//! and `meseta.hostname=`, `meseta.dns=`, `meseta.ntp=`, `meseta.proxy=`,
+//! `meseta.registry-mirror=REGISTRY=URL` (lists separated by commas).
 
 use std::net::Ipv4Addr;
 
 use super::super::config::{is_assignable, prefix_of};
-use super::{Addressing, Interface, Settings, Which, device_name, dns_server, host_name, proxy, time_server};
+use super::{
+    Addressing, Interface, Settings, Which, device_name, dns_server, host_name, proxy, registry_mirror,
+    time_server,
+};
 
 /// The settings, and which words were not understood and why; those do not count.
 pub fn read(line: &str) -> (Settings, Vec<String>) {
@@ -29,6 +33,7 @@ fn read_word(settings: &mut Settings, key: &str, value: &str) -> Result<(), Stri
         "meseta.dns" => settings.dns = list(value, dns_server)?,
         "meseta.ntp" => settings.ntp = list(value, time_server)?,
         "meseta.proxy" => settings.proxy = Some(proxy(value)?),
+        "meseta.registry-mirror" => settings.registry_mirrors.extend(list(value, registry_mirror)?),
         // The agent's matter: it joins before there is a cluster to tell about settings.
         "meseta.join" => {}
         key if key.starts_with("meseta.") => return Err("there is no such setting".into()),
@@ -108,7 +113,8 @@ mod tests {
     fn a_full_line_is_read() {
         let (settings, faults) = read(
             "quiet ip=10.1.0.5::10.1.0.1:255.255.0.0:rock:eth1:off:10.1.0.2:10.1.0.3 x=y \
-             meseta.ntp=10.1.0.4,time.example meseta.proxy=http://p:3128",
+             meseta.ntp=10.1.0.4,time.example meseta.proxy=http://p:3128 \
+             meseta.registry-mirror=docker.io=http://10.1.0.9:5000",
         );
         assert_eq!(faults, [""; 0]);
         let [interface] = settings.interfaces.as_slice() else { panic!("{settings:?}") };
@@ -118,6 +124,8 @@ mod tests {
         assert_eq!(interface.addressing, Addressing::Static { address, prefix: 16, gateway });
         assert_eq!((settings.dns.len(), settings.hostname.as_deref()), (2, Some("rock")));
         assert_eq!((settings.ntp.len(), settings.proxy.as_deref()), (2, Some("http://p:3128")));
+        let mirrors: Vec<String> = settings.registry_mirrors.iter().map(ToString::to_string).collect();
+        assert_eq!(mirrors, ["docker.io=http://10.1.0.9:5000"]);
     }
 
     #[test]

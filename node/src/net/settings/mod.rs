@@ -15,11 +15,13 @@ use serde::{Deserialize, Serialize};
 use super::config::is_assignable;
 use super::dhcp::Mac;
 use super::names::is_host_name;
+use crate::images::{Endpoint, Mirror};
 pub use cloud::{Files, read_seed};
 pub use own::{emit, read_own};
 
 const SERVERS_MAX: usize = 8;
 const INTERFACES_MAX: usize = 32;
+const MIRRORS_MAX: usize = 32;
 const DEVICE_BYTES_MAX: usize = 15;
 const PROXY_BYTES_MAX: usize = 256;
 
@@ -33,6 +35,8 @@ pub struct Settings {
     pub ntp: Vec<String>,
     /// URL of the HTTP proxy through which the node reaches registries.
     pub proxy: Option<String>,
+    /// Where the images of a registry are asked for instead.
+    pub registry_mirrors: Vec<Mirror>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +122,9 @@ pub fn layer(found: &[Found]) -> Effective {
         if settings.interfaces.is_empty() {
             settings.interfaces = more.interfaces;
         }
+        if settings.registry_mirrors.is_empty() {
+            settings.registry_mirrors = more.registry_mirrors;
+        }
     }
     let with_interfaces = sources.iter().find(|source| !source.settings.interfaces.is_empty());
     let with_anything = sources.iter().find(|source| source.settings != Settings::default());
@@ -160,6 +167,10 @@ impl Settings {
         }
         if self.ntp.len() > SERVERS_MAX {
             return Err(format!("ntp: {} servers, at most {SERVERS_MAX}", self.ntp.len()));
+        }
+        if self.registry_mirrors.len() > MIRRORS_MAX {
+            let count = self.registry_mirrors.len();
+            return Err(format!("registry_mirrors: {count} of them, at most {MIRRORS_MAX}"));
         }
         self.ntp.iter().try_for_each(|server| time_server(server).map(drop))?;
         self.proxy.as_deref().map_or(Ok(()), |url| proxy(url).map(drop))
@@ -224,14 +235,16 @@ pub fn time_server(text: &str) -> Result<String, String> {
 }
 
 pub fn proxy(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    let is_plain = text.len() <= PROXY_BYTES_MAX && text.bytes().all(|b| b.is_ascii_graphic());
-    let is_url = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']));
-    if is_plain && is_url {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("proxy is `{text}`, expected a URL such as http://10.0.0.9:3128"))
-    }
+    let problem = match Endpoint::parse(text) {
+        Ok(_) if text.len() <= PROXY_BYTES_MAX => return Ok(text.to_owned()),
+        Ok(_) => "is too long",
+        Err(problem) => problem,
+    };
+    Err(format!("proxy is `{text}`, which {problem}; expected a URL such as http://10.0.0.9:3128"))
+}
+
+pub fn registry_mirror(text: &str) -> Result<Mirror, String> {
+    Mirror::parse(text).map_err(|fault| format!("registry_mirrors is {fault}"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! ```json
 //! { "hostname": "rock", "dns": ["10.0.0.2"], "ntp": ["10.0.0.3"], "proxy": "http://10.0.0.9:3128",
+//!   "registry_mirrors": ["docker.io=http://10.0.0.9:5000"],
 //!   "interfaces": [{ "name": "eth0", "method": "static", "address": "10.0.0.5/24", "gateway": "10.0.0.1" }] }
 //! ```
 //! An interface is named by `name` or `mac`; with neither it is the first card.
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::tree::{Fault, Node};
 use super::{
     Addressing, Interface, Settings, Which, device_name, dns_server, gateway, host_name, mac, proxy,
-    static_address, time_server,
+    registry_mirror, static_address, time_server,
 };
 
 /// Everything that is right counts; what is not is a fault with its line.
@@ -41,6 +42,7 @@ fn read_key(settings: &mut Settings, key: &str, value: &Node) -> Result<(), Faul
         "proxy" => settings.proxy = Some(one(value, key, proxy)?),
         "dns" => settings.dns = many(value, key, dns_server)?,
         "ntp" => settings.ntp = many(value, key, time_server)?,
+        "registry_mirrors" => settings.registry_mirrors = many(value, key, registry_mirror)?,
         "interfaces" => {
             settings.interfaces = value.list(key)?.iter().map(interface).collect::<Result<_, _>>()?;
         }
@@ -93,6 +95,9 @@ pub fn emit(settings: &Settings) -> String {
     }
     if let Some(url) = &settings.proxy {
         out["proxy"] = json!(url);
+    }
+    if !settings.registry_mirrors.is_empty() {
+        out["registry_mirrors"] = json!(settings.registry_mirrors);
     }
     format!("{out:#}\n")
 }

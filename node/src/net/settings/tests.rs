@@ -148,13 +148,15 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         proptest::collection::vec(any::<[u8; 4]>(), 0..3),
         proptest::collection::vec("[a-z]{1,9}(\\.[a-z]{1,9}){0,2}", 0..3),
         proptest::option::of("https?://[a-z0-9.]{1,20}(:[0-9]{1,5})?"),
+        proptest::collection::vec("[a-z]{1,9}\\.io=https?://[a-z]{1,9}(:[1-9][0-9]{0,3})?", 0..3),
     )
-        .prop_map(|(hostname, interfaces, dns, ntp, proxy)| Settings {
+        .prop_map(|(hostname, interfaces, dns, ntp, proxy, mirrors)| Settings {
             hostname,
             interfaces,
             dns: dns.into_iter().map(IpAddr::from).filter(|a| !a.is_unspecified()).collect(),
             ntp,
             proxy: proxy.filter(|url| super::proxy(url).is_ok()),
+            registry_mirrors: mirrors.iter().map(|text| super::registry_mirror(text).unwrap()).collect(),
         })
 }
 
@@ -177,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn no_kernel_line_panics(line in "((ip|meseta.dns|meseta.ntp|meseta.proxy)=[0-9a-z.:,/]{0,40} ){0,4}") {
+    fn no_kernel_line_panics(line in "((ip|meseta.dns|meseta.ntp|meseta.proxy|meseta.registry-mirror)=[0-9a-z.:,/]{0,40} ){0,4}") {
         prop_assert_eq!(kernel_line::read(&line).0.check(), Ok(()));
     }
 }

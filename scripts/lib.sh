@@ -6,6 +6,10 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 # Where cargo leaves programs: .cargo/config.toml names the target.
 programs=$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu
 
+# What cargo tells the tests it runs would make a build that they start, and the next one by hand, build ring and all that
+# stands on it anew.
+unset CARGO_MANIFEST_DIR CARGO_MANIFEST_PATH "${!CARGO_PKG_@}"
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
 die() {

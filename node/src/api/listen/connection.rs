@@ -99,7 +99,8 @@ where
         request
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    // Scripts look for `Location:` in what curl prints, and Marathon writes it so.
+    builder.http1().title_case_headers(true).timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(HEAD_TIMEOUT));
     builder.http2().max_concurrent_streams(STREAMS_MAX);
     let builder = if h2 { builder.http2_only() } else { builder.http1_only() };

@@ -11,6 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use model::auth::Actor;
 use model::ids::RequestId;
 use model::{Applied, Command, Origin, State, Timestamp};
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::guard::Visit;
@@ -224,5 +225,23 @@ impl FromRequest<Console> for Fields {
             return Ok(fields);
         }
         Err(context.problem(StatusCode::FORBIDDEN, t::STALE_FORM, t::STALE_FORM_TEXT))
+    }
+}
+
+/// The query of an address; what is wrong with it is said on a page.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Console> for Query<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
+        let read = axum::extract::Query::try_from_uri(&parts.uri);
+        let (status, fault) = match read {
+            Ok(axum::extract::Query(query)) => return Ok(Self(query)),
+            Err(error) => (error.status(), error.body_text()),
+        };
+        let context =
+            Context::from_request_parts(parts, console).await.map_err(IntoResponse::into_response)?;
+        Err(context.problem(status, t::BAD_ADDRESS, fault))
     }
 }

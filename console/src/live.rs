@@ -9,7 +9,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Query;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -19,7 +18,7 @@ use model::{AppId, State, TaskId};
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::context::Context;
+use crate::context::{Context, Query};
 use crate::pages::output::name_of;
 use crate::view::task;
 use crate::{LogChunk, LogStream, Preparing};

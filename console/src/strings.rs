@@ -52,6 +52,7 @@ pub const NOT_FOUND: &str = "Not found";
 pub const NO_SUCH_PAGE: &str =
     "There is no such page. The address may be mistyped, or what it named is gone.";
 pub const UNAVAILABLE: &str = "The cluster cannot do this now";
+pub const BAD_ADDRESS: &str = "The address asks for something that is not there";
 pub const BAD_FORM: &str = "The form could not be read";
 pub const STALE_FORM: &str = "This form is out of date";
 pub const STALE_FORM_TEXT: &str = "It was made for another login, or cookies are off. Nothing was changed. Go back, reload the page and send it again.";

@@ -39,8 +39,16 @@ fn parse(line: &str) -> Option<Booted> {
     Some(Booted { slot, ready_seconds: seconds.unwrap_or(READY_SECONDS) })
 }
 
-/// Gives the running slot its tries back; what the loader remembers is the answer.
-pub fn confirm(paths: &Paths, running: Slot) -> Result<Slots, String> {
+/// What lies on the loader's partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loader {
+    pub slots: Slots,
+    /// The slot that does not run has a kernel.
+    pub other_is_filled: bool,
+}
+
+/// Gives the running slot its tries back.
+pub fn confirm(paths: &Paths, running: Slot) -> Result<Loader, String> {
     let at = paths.run.join("loader");
     let fault = |what: &str, error: io::Error| format!("{what}: {error}");
     let mut modules = ModuleLoader::open().map_err(|error| fault("modules", error))?;
@@ -50,8 +58,9 @@ pub fn confirm(paths: &Paths, running: Slot) -> Result<Slots, String> {
     mount(Some(&paths.esp()), &at, Some("vfat"), flags, None::<&str>)
         .map_err(|error| fault("mounting", error.into()))?;
     let slots = rewrite(&at.join(MEMORY), running).map_err(|error| fault(MEMORY, error));
+    let other_is_filled = at.join(format!("slot{}/kernel", running.other())).exists();
     umount2(&at, MntFlags::UMOUNT_NOFOLLOW).map_err(|error| fault("unmounting", error.into()))?;
-    slots
+    Ok(Loader { slots: slots?, other_is_filled })
 }
 
 fn rewrite(path: &Path, running: Slot) -> io::Result<Slots> {

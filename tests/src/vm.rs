@@ -160,6 +160,16 @@ impl Vm {
         assert!(!said.contains("cutting its power"), "{said}\n{}", self.serial_tail());
     }
 
+    /// Waits until the machine has powered itself off.
+    #[track_caller]
+    pub fn wait_off(&self) {
+        self.wait_for("the machine is off", || {
+            let listed = self.script(&["--ls"]);
+            let listed = String::from_utf8_lossy(&listed.stdout);
+            if listed.contains(" off ") { Ok(()) } else { Err(listed.into_owned()) }
+        });
+    }
+
     /// Everything the machine said since it was started last.
     pub fn serial(&self) -> String {
         let bytes = fs::read(self.folder().join("serial.log")).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use model::app::AppSpec;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::confirm;
 use super::review::ReviewPage;
-use crate::context::{Context, Fields, Frame, Tab, nonce, render};
+use crate::context::{Context, Fields, Frame, Query, Tab, nonce, render};
 use crate::definition;
 use crate::strings as t;
 use crate::view::app::{self, AppView};

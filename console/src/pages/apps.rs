@@ -1,11 +1,10 @@
 //! `/`: the list of applications.
 
 use askama::Template;
-use axum::extract::Query;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::context::{Context, Frame, Tab, render};
+use crate::context::{Context, Frame, Query, Tab, render};
 use crate::strings as t;
 use crate::view::apps::{self, AppList};
 

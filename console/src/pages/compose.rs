@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use model::app::AppSpec;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::confirm;
 use super::review;
 use crate::compose::{self, Draft, Form, FormView, Side, Slots};
-use crate::context::{Context, Fields, Frame, Tab, nonce, render, status_of};
+use crate::context::{Context, Fields, Frame, Query, Tab, nonce, render, status_of};
 use crate::definition::{self, Refusal};
 use crate::strings as t;
 use crate::view::apps::href;

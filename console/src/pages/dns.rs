@@ -1,13 +1,12 @@
 //! `/dns`: the names of the cluster, what this node answers for one of them, and when they changed last.
 
 use askama::Template;
-use axum::extract::Query;
 use axum::response::Response;
 use model::ids::IdSource;
 use model::zone::label::NAME_BYTES_MAX;
 use serde::Deserialize;
 
-use crate::context::{Context, Frame, Tab, render};
+use crate::context::{Context, Frame, Query, Tab, render};
 use crate::strings as t;
 use crate::view::dns::{self, ChangeView, NameList, TYPES, Tested};
 

@@ -1,13 +1,12 @@
 //! `/events`: what happened in the cluster, newest first; the same as lines of JSON.
 
 use askama::Template;
-use axum::extract::Query;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use model::event::EventId;
 use serde::Deserialize;
 
-use crate::context::{Context, Frame, Tab, render};
+use crate::context::{Context, Frame, Query, Tab, render};
 use crate::guard::encode;
 use crate::strings as t;
 use crate::view::event::{self, EventRow, Filter, Kind};

@@ -2,13 +2,13 @@
 //! address of its own that stays.
 
 use askama::Template;
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use axum::response::Response;
 use model::{TaskId, Timestamp};
 use serde::Deserialize;
 
 use super::output::{PAGE_BYTES, name_of, stream_of};
-use crate::context::{Context, Frame, Tab, render};
+use crate::context::{Context, Frame, Query, Tab, render};
 use crate::sandbox::{LogHits, LogSearch, LogTimes, encode_bytes};
 use crate::view::ansi::{self, Painter};
 use crate::view::log::{self, Part};

@@ -1,13 +1,12 @@
 //! `/login` and `/logout`.
 
 use askama::Template;
-use axum::extract::Query;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use model::auth::Actor;
 use serde::Deserialize;
 
-use crate::context::{Context, Fields, Frame, Tab, render};
+use crate::context::{Context, Fields, Frame, Query, Tab, render};
 use crate::guard::set_cookie;
 use crate::session::{self, COOKIE, SESSION_MS};
 use crate::{LoginError, local_path, strings as t};

@@ -1,13 +1,13 @@
 //! `/node/kernel` and `/node/services/{role}`: what the kernel and our own roles wrote.
 
 use askama::Template;
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use crate::attachment;
-use crate::context::{Context, Frame, Tab, render};
+use crate::context::{Context, Frame, Query, Tab, render};
 use crate::inspect::{InspectError, KernelQuery};
 use crate::strings as t;
 use crate::view::machine::{KernelRow, kernel_row};

@@ -1,13 +1,12 @@
 //! `/node`: the node that answers, and its power switch.
 
 use askama::Template;
-use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::confirm::ConfirmPage;
-use crate::context::{Context, Fields, Frame, Tab, render};
+use crate::context::{Context, Fields, Frame, Query, Tab, render};
 use crate::view::machine::{self, MachineView};
 use crate::view::node::{self, NodeView};
 use crate::view::words;

@@ -1,7 +1,6 @@
 //! `/nodes`: the nodes of the cluster, what may be lost, join tokens, and removing a node.
 
 use askama::Template;
-use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use model::membership::JoinToken;
@@ -9,7 +8,7 @@ use model::{Command, limits, servers};
 use serde::Deserialize;
 
 use super::confirm::ConfirmPage;
-use crate::context::{Context, Fields, Frame, Tab, render, status_of};
+use crate::context::{Context, Fields, Frame, Query, Tab, render, status_of};
 use crate::view::task::Moment;
 use crate::view::words;
 use crate::{Invitation, InviteError, MemberRole, MemberStatus, strings as t};

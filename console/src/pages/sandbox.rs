@@ -3,14 +3,14 @@
 //! Names and contents are a stranger's: shown as text only, sent as attachments only.
 
 use askama::Template;
-use axum::extract::{Path, Query, RawQuery};
+use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use model::{TaskId, Timestamp};
 use serde::Deserialize;
 
 use crate::attachment;
-use crate::context::{Context, Frame, Tab, render};
+use crate::context::{Context, Frame, Query, Tab, render};
 use crate::sandbox::{Entry, EntryKind, Listing, OpenFile, Opened, SandboxPath, path_of_query, shown};
 use crate::view::{ansi, task, words};
 use crate::{SandboxError, strings as t};

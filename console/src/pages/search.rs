@@ -1,11 +1,10 @@
 //! `/search`: apps, instances and nodes by a part of their name.
 
 use askama::Template;
-use axum::extract::Query;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::context::{Context, Frame, Tab, render};
+use crate::context::{Context, Frame, Query, Tab, render};
 use crate::strings as t;
 use crate::view::search::{self, Found};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use model::app::AppSpec;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::app::send;
 use super::compose::text_of;
 use super::review::ReviewPage;
-use crate::context::{Context, Fields, Frame, Tab, nonce, render};
+use crate::context::{Context, Fields, Frame, Query, Tab, nonce, render};
 use crate::strings as t;
 use crate::view::apps::href;
 use crate::view::diff::{Line, diff};

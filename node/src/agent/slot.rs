@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use layout::Slots;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::init_link::InitLink;
 use crate::config::Paths;
 use crate::init::protocol::ToInit;
-use crate::slot::{self, Booted};
+use crate::slot::{self, Booted, Loader};
 
 const PHASE: &str = "boot slot";
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -27,7 +26,7 @@ pub async fn run(paths: Paths, http_port: u16, init: InitLink, shutdown: Cancell
     }
     let confirmed = tokio::task::spawn_blocking(move || slot::confirm(&paths, booted.slot)).await;
     let note = match confirmed {
-        Ok(Ok(slots)) => note(booted, &slots),
+        Ok(Ok(loader)) => note(booted, &loader),
         Ok(Err(error)) => {
             format!("failed: the boot loader cannot be told that slot {} works: {error}", booted.slot)
         }
@@ -39,12 +38,15 @@ pub async fn run(paths: Paths, http_port: u16, init: InitLink, shutdown: Cancell
     init.send(ToInit::Ready).await;
 }
 
-fn note(booted: Booted, slots: &Slots) -> String {
-    match slots.given_up(booted.slot) {
+fn note(booted: Booted, loader: &Loader) -> String {
+    let other = booted.slot.other();
+    match loader.slots.given_up(booted.slot) {
         Some((slot, why)) => {
             format!("failed: SLOT {slot} WAS GIVEN UP: {why}. SLOT {} RUNS IN ITS PLACE", booted.slot)
         }
-        None => format!("{} works", booted.slot),
+        None if !loader.other_is_filled => format!("{} works, {other} is empty", booted.slot),
+        None if loader.slots.tries(other) == 0 => format!("{} works, {other} was given up", booted.slot),
+        None => format!("{} works, {other} can take its place", booted.slot),
     }
 }
 
@@ -69,16 +71,17 @@ async fn ask(port: u16) -> std::io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use layout::Slot;
+    use layout::{Slot, Slots};
 
     use super::*;
 
     #[test]
     fn a_slot_that_was_given_up_is_a_failure() {
         let booted = |slot| Booted { slot, ready_seconds: 1 };
-        let slots = Slots::default();
-        assert_eq!(note(booted(Slot::A), &slots), "A works");
-        let loud = note(booted(Slot::B), &slots);
+        let loader = |other_is_filled| Loader { slots: Slots::default(), other_is_filled };
+        assert_eq!(note(booted(Slot::A), &loader(false)), "A works, B is empty");
+        assert_eq!(note(booted(Slot::A), &loader(true)), "A works, B was given up");
+        let loud = note(booted(Slot::B), &loader(true));
         assert!(loud.starts_with("failed: SLOT A WAS GIVEN UP: none of its boots"), "{loud}");
     }
 }

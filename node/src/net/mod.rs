@@ -8,6 +8,7 @@ mod clock;
 mod config;
 pub mod control;
 mod dhcp;
+mod guestinfo;
 pub mod host_status;
 mod links;
 mod mdns;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::guestinfo;
 use super::seed;
 use super::settings::tree::{TEXT_BYTES_MAX, parse};
 use super::settings::{Effective, Found, Origin, Settings, emit, kernel_line, layer, read_own};
@@ -32,6 +33,9 @@ impl Sources {
         sources.add(Found { origin: Origin::KernelLine, settings, faults });
         if let Some(found) = read_file(Path::new(FIRMWARE), Origin::Firmware) {
             sources.add(found);
+        }
+        if let Some(text) = guestinfo::read() {
+            sources.add(read_own_text(text, "guestinfo.meseta.config", Origin::Hypervisor));
         }
         sources
     }
@@ -86,9 +90,11 @@ fn read_file(path: &Path, origin: Origin) -> Option<Found> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         text => text,
     };
-    let read =
-        text.map_err(|error| error.to_string()).and_then(|text| parse(&text).map_err(|f| f.to_string()));
-    let place = path.display();
+    Some(read_own_text(text.map_err(|error| error.to_string()), &path.display().to_string(), origin))
+}
+
+fn read_own_text(text: Result<String, String>, place: &str, origin: Origin) -> Found {
+    let read = text.and_then(|text| parse(&text).map_err(|fault| fault.to_string()));
     let (settings, faults) = match read {
         Ok(node) => {
             let (settings, faults) = read_own(&node);
@@ -96,7 +102,7 @@ fn read_file(path: &Path, origin: Origin) -> Option<Found> {
         }
         Err(fault) => (Settings::default(), vec![format!("{place}: {fault}")]),
     };
-    Some(Found { origin, settings, faults })
+    Found { origin, settings, faults }
 }
 
 /// At most [`TEXT_BYTES_MAX`] bytes and one more, which the parser then refuses.

@@ -92,4 +92,13 @@ fn firmware_and_seed_share_the_say_and_a_person_at_the_consoles_has_the_last_wor
     vm.start();
     let host = source_is(&vm, "saved on this node");
     assert_eq!(host["local_name"], "basalt.local");
+
+    // Power off by its key; anything but yes goes back.
+    let mut said = vm.said();
+    for (key, shows) in [("o", "Power this node off?"), ("n", "r reboot"), ("o", "Power this node off?")] {
+        vm.type_serial(key);
+        said = vm.wait_said(said, shows);
+    }
+    vm.type_serial("y");
+    vm.wait_off();
 }

@@ -38,4 +38,10 @@ fn the_kernel_line_gives_address_and_name() {
         let both = serial.contains("name: granite") && serial.contains("kernel line");
         if both { Ok(()) } else { Err("not yet".to_owned()) }
     });
+    // Reboot by the keyboard of the video console, whose dialogs are its own.
+    let said = vm.said();
+    vm.press("r");
+    vm.press("y");
+    let again = vm.wait_said(said, "Run /init as init process");
+    vm.wait_said(again, "name: granite");
 }

@@ -41,7 +41,7 @@ fn boots(vm: &Vm, slot: &str) -> usize {
 fn a_slot_that_fails_leaves_the_machine_to_the_other() {
     let vm = Vm::boot_from_disk(&HARDWARE);
     vm.wait_for("slot A is confirmed", || {
-        let is_there = vm.serial().contains("boot slot A works");
+        let is_there = vm.serial().contains("A works, B is empty");
         if is_there { Ok(()) } else { Err("not yet".to_owned()) }
     });
     vm.stop();

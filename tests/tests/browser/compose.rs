@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use tests::browser::{Browser, Scripts};
-use tests::node::Node;
+use tests::node::{Node, Options};
+use tests::vm::root;
 
 use crate::person::{create, logged_in};
 
@@ -139,6 +140,48 @@ fn form_and_json_follow_each_other_as_one_types() {
     browser.wait_for_path("/apps/typed");
     let app = node.http.get("/v2/apps/typed").unwrap().expect(200).json()["app"].clone();
     assert_eq!(app["env"], serde_json::json!({"A": "1", "LAST": "", "MORE": ""}));
+}
+
+/// Every JSON of the article: what the form does not show stays as it was printed.
+#[test]
+fn the_seeds_apps_are_changed_in_the_form_and_keep_the_rest() {
+    // Nobody is to be asked for the images.
+    let mirror = ["--registry-mirror", "docker.io=http://127.0.0.1:1"].map(str::to_owned);
+    let node = Node::start_with(Options { agent_args: mirror.to_vec(), ..Options::default() });
+    let browser = logged_in(&node, Scripts::Allowed);
+    let folder = root().join("tests/seed");
+    let mut names: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 7, "{names:?}");
+    for name in names {
+        let printed = std::fs::read_to_string(folder.join(&name)).unwrap();
+        let mut expected: Value = serde_json::from_str(&printed).unwrap();
+        let id = expected["id"].as_str().unwrap().to_owned();
+        browser.open("/new");
+        browser.fill("#definition", &printed);
+        browser.wait(&format!("the form shows {name}"), || {
+            let shown = browser.property("#f-id", "value");
+            if shown == id.as_str() { Ok(()) } else { Err(shown.to_string()) }
+        });
+        browser.fill("#f-mem", "77");
+        expected["mem"] = 77.into();
+        browser.wait(&format!("the JSON of {name} has it, and all the rest"), || {
+            let text = browser.property("#definition", "value");
+            let json: Value = serde_json::from_str(text.as_str().unwrap_or_default())
+                .map_err(|error| format!("{error}: {text}"))?;
+            if json == expected { Ok(()) } else { Err(json.to_string()) }
+        });
+        browser.click("main .ends .primary");
+        let path = format!("/apps/{}", id.trim_start_matches('/'));
+        browser.wait_for_path(&path);
+        let app = node.http.get(&format!("/v2{path}")).unwrap().expect(200).json()["app"].clone();
+        assert_eq!((&app["mem"], &app["cmd"]), (&77.into(), &expected["cmd"]), "{name}");
+        node.http.delete(&format!("/v2{path}")).unwrap().expect(200);
+    }
 }
 
 #[test]

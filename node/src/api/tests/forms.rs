@@ -71,7 +71,11 @@ async fn no_form_is_taken_without_the_token_of_its_session() {
 async fn every_answer_carries_the_policies_and_nothing_typed_becomes_markup() {
     let server = Server::new();
     let pages = Server { router: console::router(server.node.clone()), node: server.node.clone() };
-    for line in ["GET /login?next=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", "GET /nowhere", "POST /login"] {
+    let odd = pages.ask_raw("GET /login?next=a&next=%3Cscript%3Ealert(1)", "", &[]).await;
+    assert_eq!(odd.status.as_u16(), 400);
+    assert!(odd.text.contains("<h1") && odd.text.contains("duplicate field"), "a page says it: {}", odd.text);
+    let typed = "GET /login?next=%22%3E%3Cscript%3Ealert(1)%3C/script%3E";
+    for line in [typed, "GET /login?next=a&next=%3Cscript%3Ealert(1)", "GET /nowhere", "POST /login"] {
         let answer = pages.ask_raw(line, "", &[]).await;
         let policy = answer.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{line}: {policy}");

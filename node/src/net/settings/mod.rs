@@ -70,6 +70,8 @@ pub enum Origin {
     SeedDisk,
     KernelLine,
     Firmware,
+    /// VMware's guestinfo.
+    Hypervisor,
     /// Nobody said anything.
     Default,
 }
@@ -81,6 +83,7 @@ impl fmt::Display for Origin {
             Self::SeedDisk => "seed disk",
             Self::KernelLine => "kernel line",
             Self::Firmware => "firmware (fw_cfg)",
+            Self::Hypervisor => "hypervisor (guestinfo)",
             Self::Default => "defaults (DHCP)",
         })
     }

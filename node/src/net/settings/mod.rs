@@ -27,6 +27,7 @@ const PROXY_BYTES_MAX: usize = 256;
 
 /// What is `None` or empty is left to the next source.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     pub hostname: Option<String>,
     pub interfaces: Vec<Interface>,

@@ -1,9 +1,11 @@
 //! The nodes of the cluster, and letting in another.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use model::auth::Actor;
 use model::command::Reject;
+use model::membership::Availability;
 use model::{NodeId, Origin, Timestamp};
 use serde::Serialize;
 
@@ -50,6 +52,9 @@ pub struct MemberStatus {
     pub product_version: String,
     /// Live tasks on it.
     pub tasks: usize,
+    pub availability: Availability,
+    /// Its own and those the operator gave it.
+    pub attributes: BTreeMap<String, String>,
     pub is_self: bool,
 }
 

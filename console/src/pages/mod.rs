@@ -13,6 +13,7 @@ pub mod log;
 pub mod login;
 pub mod machine;
 pub mod node;
+mod node_change;
 pub mod nodes;
 pub mod output;
 pub mod review;

@@ -1,13 +1,16 @@
 //! `/nodes`: the nodes of the cluster, what may be lost, join tokens, and removing a node.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use model::membership::JoinToken;
-use model::{Command, limits, servers};
+use model::membership::{JoinToken, Member};
+use model::{Command, NodeId, limits, servers};
 use serde::Deserialize;
 
 use super::confirm::ConfirmPage;
+use super::node_change;
 use crate::context::{Context, Fields, Frame, Query, Tab, render, status_of};
 use crate::view::task::Moment;
 use crate::view::words;
@@ -21,6 +24,9 @@ pub struct Asked {
     /// Id of a node whose removal is to be confirmed.
     #[serde(default)]
     remove: String,
+    /// Id of a node that is to be changed.
+    #[serde(default)]
+    change: String,
 }
 
 #[derive(Template)]
@@ -44,6 +50,9 @@ struct MemberRow {
     class: &'static str,
     since: Option<Moment>,
     tasks: usize,
+    /// What it may not do, in words; empty if it may do all.
+    availability: String,
+    attributes: Vec<String>,
     version: String,
     is_self: bool,
 }
@@ -65,7 +74,10 @@ struct Said {
 }
 
 pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
-    if asked.remove.is_empty() {
+    if let Some((id, member)) = find(&context, &asked.change) {
+        return node_change::show(&context, id, &member);
+    }
+    if asked.remove.is_empty() && asked.change.is_empty() {
         return page(&context, Said::default());
     }
     let members = context.backend.members();
@@ -81,6 +93,12 @@ pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
         }),
         None => context.not_found(t::NO_SUCH_PAGE),
     }
+}
+
+fn find(context: &Context, id: &str) -> Option<(NodeId, Arc<Member>)> {
+    let state = context.backend.state();
+    let found = state.members.iter().find(|(node, _)| node.to_string() == id);
+    found.map(|(node, member)| (*node, member.clone()))
 }
 
 fn page(context: &Context, said: Said) -> Response {
@@ -122,6 +140,8 @@ fn row(member: MemberStatus) -> MemberRow {
         class,
         since: member.lost_since.map(Into::into),
         tasks: member.tasks,
+        availability: t::availability(member.availability, member.tasks),
+        attributes: member.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         version: member.product_version,
         is_self: member.is_self,
     }
@@ -141,15 +161,16 @@ pub async fn act(context: Context, fields: Fields) -> Response {
         "invite" => invite(&context, &fields).await,
         "revoke" => {
             let command = Command::DeleteJoinToken { name: fields.get("name").to_owned() };
-            change(&context, &fields, command).await
+            send(&context, &fields, command).await
         }
-        "remove" => {
-            let named = |id: &&model::NodeId| id.to_string() == fields.get("node");
-            match context.backend.state().members.keys().find(named) {
-                Some(node) => change(&context, &fields, Command::RemoveNode { node: *node }).await,
-                None => context.not_found(t::NO_SUCH_PAGE),
-            }
-        }
+        "remove" => match find(&context, fields.get("node")) {
+            Some((node, _)) => send(&context, &fields, Command::RemoveNode { node }).await,
+            None => context.not_found(t::NO_SUCH_PAGE),
+        },
+        "change" => match find(&context, fields.get("node")) {
+            Some((node, member)) => node_change::act(&context, &fields, node, &member).await,
+            None => context.not_found(t::NO_SUCH_PAGE),
+        },
         _ => context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
     }
 }
@@ -181,14 +202,26 @@ async fn invite(context: &Context, fields: &Fields) -> Response {
     }
 }
 
-async fn change(context: &Context, fields: &Fields, command: Command) -> Response {
+async fn send(context: &Context, fields: &Fields, command: Command) -> Response {
+    match change(context, command).await {
+        Ok(()) => back(),
+        Err((status, error)) => refused(context, status, error, fields),
+    }
+}
+
+/// The error comes with the status of the page that shows it.
+pub async fn change(context: &Context, command: Command) -> Result<(), (StatusCode, String)> {
     match context.propose_as(None, None, command).await {
         Ok(applied) => match applied.result {
-            Ok(_) => Redirect::to("/nodes").into_response(),
-            Err(reject) => refused(context, StatusCode::CONFLICT, reason(&reject), fields),
+            Ok(_) => Ok(()),
+            Err(reject) => Err((StatusCode::CONFLICT, reason(&reject))),
         },
-        Err(error) => refused(context, status_of(&error), t::unavailable(&error), fields),
+        Err(error) => Err((status_of(&error), t::unavailable(&error))),
     }
+}
+
+pub fn back() -> Response {
+    Redirect::to("/nodes").into_response()
 }
 
 fn reason(reject: &model::Reject) -> String {

@@ -22,6 +22,8 @@ struct TaskPage {
     details: Option<Details>,
     /// What it uses right now; empty unless it runs here.
     meters: Vec<Meter>,
+    /// Whether it may be moved, and whether it already is to be.
+    moves: Option<bool>,
     /// What the kernel did about its memory, if anything.
     oom_kills: String,
 }
@@ -48,21 +50,23 @@ pub async fn show(context: Context, Path(id): Path<String>) -> Response {
     let meters = usage.as_ref().zip(details.as_ref()).map(|(usage, details)| details::meters(usage, details));
     let kills = usage.map_or(0, |usage| usage.out_of_memory_kills);
     let oom_kills = if kills > 0 { t::oom_kills(kills) } else { String::new() };
-    render(&TaskPage { frame, task, panes, details, meters: meters.unwrap_or_default(), oom_kills })
+    let displaced = context.state.task(&id).map(|(_, task)| task.displaced);
+    let moves = displaced.filter(|displaced| *displaced || context.state.nodes.len() > 1);
+    render(&TaskPage { frame, moves, task, panes, details, meters: meters.unwrap_or_default(), oom_kills })
 }
 
 pub async fn act(context: Context, Path(id): Path<String>, fields: Fields) -> Response {
     let Some((id, task)) = find(&context, &id) else { return context.not_found(t::NO_SUCH_TASK) };
-    let scale = match fields.get("action") {
-        "kill" => false,
-        "kill_scale" => true,
+    let action = fields.get("action");
+    let command = match action {
+        "kill" | "kill_scale" => Command::KillTasks {
+            tasks: vec![id],
+            scale: action == "kill_scale",
+            deployment: context.backend.fresh_deployment(),
+            force: fields.get("force") == "yes",
+        },
+        "move" | "stay" => Command::MoveTasks { tasks: vec![id], cancel: action == "stay" },
         _ => return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
-    };
-    let command = Command::KillTasks {
-        tasks: vec![id],
-        scale,
-        deployment: context.backend.fresh_deployment(),
-        force: fields.get("force") == "yes",
     };
     send(&context, &fields, None, command, &task.href, &task.app_href).await
 }

@@ -1,5 +1,7 @@
 //! Words of the nodes' page.
 
+use model::membership::Availability;
+
 use crate::{JoinError, MemberReach, MemberRole};
 
 pub const NODES_TITLE: &str = "Nodes";
@@ -13,6 +15,20 @@ pub const COLUMN_TASKS: &str = "Instances";
 pub const COLUMN_VERSION: &str = "Version";
 pub const NODE_THIS: &str = "this node";
 pub const NODE_SINCE: &str = "since";
+pub const NODE_CHANGE: &str = "Change";
+pub const NODE_CHANGE_BUTTON: &str = "Save";
+pub const NODE_AVAILABILITY: &str = "What runs on it";
+pub const NODE_NAME: &str = "Name";
+pub const NODE_NAME_HINT: &str = "Letters, digits, dashes, underscores and dots.";
+pub const NODE_ATTRIBUTES: &str = "Attributes";
+pub const NODE_ATTRIBUTES_HINT: &str = "key=value, one a line; for constraints, such as rack=r1. What the node says of itself stays beside them.";
+pub const NODE_ATTRIBUTE_ERROR: &str = "has no “=”; expected key=value";
+/// As the form sends it, and as people read it.
+pub const AVAILABILITIES: [(Availability, &str, &str); 3] = [
+    (Availability::Active, "active", "New instances may be started on it"),
+    (Availability::Cordoned, "cordoned", "No new instances; those it has stay"),
+    (Availability::Draining, "draining", "No new instances; those it has are replaced on other nodes, by the upgrade strategy of their applications, and then end"),
+];
 pub const NODE_REMOVE: &str = "Remove";
 pub const NODE_REMOVE_BUTTON: &str = "Remove the node for ever";
 pub const NODE_ADD_TITLE: &str = "Add nodes";
@@ -58,6 +74,29 @@ pub fn member_reach(reach: MemberReach) -> (&'static str, &'static str) {
         MemberReach::Lost => ("does not answer", "failed"),
         MemberReach::Joining => ("has not come up yet", "waiting"),
     }
+}
+
+/// What it may do and does not as a matter of course; empty for an active node.
+pub fn availability(availability: Availability, tasks: usize) -> String {
+    match (availability, tasks) {
+        (Availability::Active, _) => String::new(),
+        (Availability::Cordoned, _) => "takes no new instances".to_owned(),
+        (Availability::Draining, 0) => "drained".to_owned(),
+        (Availability::Draining, 1) => "draining, 1 instance left".to_owned(),
+        (Availability::Draining, left) => format!("draining, {left} instances left"),
+    }
+}
+
+pub fn event_node_changed(availability: Availability) -> &'static str {
+    match availability {
+        Availability::Active => "was changed; it may be given instances.",
+        Availability::Cordoned => "was changed; it is given no new instances.",
+        Availability::Draining => "was changed; its instances are replaced on other nodes.",
+    }
+}
+
+pub fn change_title(name: &str) -> String {
+    format!("Change {name}")
 }
 
 /// What may be lost, and what would help.

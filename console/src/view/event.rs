@@ -73,6 +73,7 @@ impl Kind {
             | EventKind::NodeRemoved { .. }
             | EventKind::NodeLost { .. }
             | EventKind::NodeBack { .. }
+            | EventKind::NodeChanged { .. }
             | EventKind::JoinTokenCreated { .. }
             | EventKind::JoinTokenRevoked { .. }
             | EventKind::SessionsEnded => Self::Cluster,
@@ -119,6 +120,7 @@ fn app_of(kind: &EventKind) -> Option<&AppId> {
         | EventKind::NodeRemoved { .. }
         | EventKind::NodeLost { .. }
         | EventKind::NodeBack { .. }
+        | EventKind::NodeChanged { .. }
         | EventKind::JoinTokenCreated { .. }
         | EventKind::JoinTokenRevoked { .. }
         | EventKind::SessionsEnded => None,
@@ -171,6 +173,9 @@ fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
         EventKind::NodeRemoved { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_REMOVED)], ""),
         EventKind::NodeLost { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_LOST)], ""),
         EventKind::NodeBack { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_BACK)], ""),
+        EventKind::NodeChanged { node: id, availability } => {
+            (vec![plain(node(id)), plain(t::event_node_changed(*availability))], "")
+        }
         EventKind::JoinTokenCreated { name } => (vec![plain(t::event_join_token_created(name))], ""),
         EventKind::JoinTokenRevoked { name } => (vec![plain(t::event_join_token_revoked(name))], ""),
         EventKind::SessionsEnded => (vec![plain(t::EVENT_SESSIONS)], ""),

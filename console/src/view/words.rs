@@ -96,6 +96,7 @@ pub fn kill_reason(reason: KillReason) -> &'static str {
     match reason {
         KillReason::ScaledDown => t::KILL_SCALED_DOWN,
         KillReason::Replaced => t::KILL_REPLACED,
+        KillReason::Moved => t::KILL_MOVED,
         KillReason::Requested => t::KILL_REQUESTED,
         KillReason::Unhealthy => t::KILL_UNHEALTHY,
     }

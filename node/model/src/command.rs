@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::AppSpec;
 use crate::auth::{Actor, SessionKey, Token, User};
 use crate::ids::RequestId;
-use crate::membership::{Applicant, Authority, JoinToken};
+use crate::membership::{Applicant, Authority, JoinToken, NodeChange};
 use crate::node::Node;
 use crate::task::{KillReason, TaskUpdate};
 use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
@@ -30,7 +30,7 @@ pub struct Envelope {
 pub const FORMAT: u32 = 1;
 
 /// The highest `State.feature_level` this program understands.
-pub const FEATURE_LEVEL: u32 = 2;
+pub const FEATURE_LEVEL: u32 = 3;
 
 /// An entry of the log that this program cannot apply. The node must stop: skipping it would fork the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,7 @@ impl Command {
             | Self::SetLost { .. }
             | Self::PutJoinToken { .. }
             | Self::DeleteJoinToken { .. } => 2,
+            Self::ChangeNode { .. } | Self::MoveTasks { .. } => 3,
             _ => 1,
         }
     }
@@ -170,6 +171,16 @@ pub enum Command {
     SetLost {
         node: NodeId,
         lost: bool,
+    },
+    /// The operator gives a member another name or attributes, or says whether it is given tasks.
+    ChangeNode {
+        node: NodeId,
+        change: NodeChange,
+    },
+    /// The named tasks are to be replaced on other nodes; with `cancel` they are to stay after all.
+    MoveTasks {
+        tasks: Vec<TaskId>,
+        cancel: bool,
     },
     PutJoinToken {
         token: JoinToken,

@@ -6,7 +6,7 @@
 use crate::app::{AppSpec, Millionths, UpgradeStrategy};
 use crate::state::App;
 
-/// An app's live tasks, counted. *Old* ones run another configuration than the app wants now. *Running* are those
+/// An app's live tasks, counted. *Old* ones run another configuration than the app wants now, or are to move. *Running* are those
 /// that serve: where the app has health checks, only tasks that passed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -45,13 +45,22 @@ pub struct Bounds {
 }
 
 pub fn bounds(spec: &AppSpec) -> Bounds {
-    let running_min = minimum_running(spec.instances, spec.upgrade.minimum_health);
-    Bounds { running_min, live_max: capacity(spec.instances, running_min, &spec.upgrade) }
+    let upgrade = strategy(spec);
+    let running_min = minimum_running(spec.instances, upgrade.minimum_health);
+    Bounds { running_min, live_max: capacity(spec.instances, running_min, &upgrade) }
+}
+
+/// Two of an exclusive task at once would do harm, whatever its author wrote.
+fn strategy(spec: &AppSpec) -> UpgradeStrategy {
+    match spec.is_exclusive() {
+        true => UpgradeStrategy { minimum_health: Millionths(0), maximum_over: Millionths(0) },
+        false => spec.upgrade,
+    }
 }
 
 /// What the live tasks of `app` allow now. A deleted app wants nothing and starts nothing.
 pub fn next(app: &App) -> Next {
-    next_of(&app.spec.upgrade, &counts(app))
+    next_of(&strategy(&app.spec), &counts(app))
 }
 
 /// True if exactly the wanted instances live, all current and running.
@@ -66,7 +75,7 @@ pub fn counts(app: &App) -> Counts {
     let mut counts = Counts { target: if app.deleted { 0 } else { app.spec.instances }, ..Counts::default() };
     for task in app.tasks.values() {
         let runs = app.serves(task);
-        let count = match (task.is_wanted(), app.is_current(task.version)) {
+        let count = match (task.is_wanted(), app.stays(task)) {
             (false, true) => &mut counts.new_dying,
             (false, false) => &mut counts.old_dying,
             (true, true) if runs => &mut counts.new_running,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+use crate::membership::Availability;
 use crate::app::AppSpec;
 use crate::task::{EndState, TaskState};
 use crate::{AppId, DeploymentId, NodeId, TaskId, Timestamp};
@@ -67,6 +68,11 @@ pub enum EventKind {
     },
     NodeBack {
         node: NodeId,
+    },
+    /// The operator changed what it is called or may do.
+    NodeChanged {
+        node: NodeId,
+        availability: Availability,
     },
     JoinTokenCreated {
         name: String,

@@ -1,5 +1,6 @@
 //! Who belongs to the cluster, how they prove it, and how others come in.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,42 @@ pub struct Member {
     pub admitted_at: Timestamp,
     /// Cluster time since when it does not answer the leader; `None` while it does.
     pub lost_since: Option<Timestamp>,
+    /// What the operator lets it do.
+    #[serde(default, skip_serializing_if = "Availability::is_active")]
+    pub availability: Availability,
+    /// The operator's name for it, in place of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Those the operator gave it, beside its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Whether a node is given tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    #[default]
+    Active,
+    /// No new ones; those it has stay.
+    Cordoned,
+    /// No new ones, and those it has are replaced elsewhere, by the upgrade strategy of their apps.
+    Draining,
+}
+
+impl Availability {
+    pub fn is_active(&self) -> bool {
+        *self == Self::Active
+    }
+}
+
+/// What is to become of a member; what says nothing stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NodeChange {
+    pub availability: Option<Availability>,
+    pub name: Option<String>,
+    /// Set, or with `None` taken away.
+    pub attributes: BTreeMap<String, Option<String>>,
 }
 
 impl Member {

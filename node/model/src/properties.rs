@@ -7,6 +7,7 @@ use crate::app::{AppSpec, HealthCheck, Millionths, Network};
 use crate::auth::{Actor, Role, SessionKey, Token};
 use crate::command::{Action, Command, Envelope, Outcome, PutMode, Reject};
 use crate::health::CheckHealth;
+use crate::membership::{Availability, NodeChange};
 use crate::node::Resources;
 use crate::task::{Exit, TaskChange, TaskUpdate};
 use crate::testing::{self, Lab};
@@ -99,6 +100,15 @@ enum Op {
     Remove {
         node: u64,
     },
+    Change {
+        node: u64,
+        availability: Availability,
+        name: bool,
+    },
+    Move {
+        picks: Vec<usize>,
+        cancel: bool,
+    },
     /// The last request of a person once more, as after a lost answer.
     Retry,
 }
@@ -107,6 +117,8 @@ fn op() -> impl Strategy<Value = Op> {
     let app = 0..APPS.len();
     let mode =
         prop_oneof![4 => Just(PutMode::Upsert), 1 => Just(PutMode::Create), 1 => Just(PutMode::Update)];
+    let availability =
+        prop_oneof![Just(Availability::Active), Just(Availability::Cordoned), Just(Availability::Draining)];
     let picks = prop::collection::vec((any::<usize>(), any::<u8>()), 1..6);
     prop_oneof![
         6 => (app.clone(), 0..5u32, 0..4u8, mode, any::<bool>())
@@ -135,6 +147,10 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (1..4u64, 0..3usize).prop_map(|(node, token)| Op::Admit { node, token }),
         3 => (1..4u64, any::<bool>()).prop_map(|(node, lost)| Op::Lost { node, lost }),
         1 => (1..4u64).prop_map(|node| Op::Remove { node }),
+        3 => (1..4u64, availability, any::<bool>())
+            .prop_map(|(node, availability, name)| Op::Change { node, availability, name }),
+        2 => (prop::collection::vec(any::<usize>(), 0..3), any::<bool>())
+            .prop_map(|(picks, cancel)| Op::Move { picks, cancel }),
         1 => Just(Op::Retry),
     ]
 }
@@ -176,7 +192,7 @@ impl World {
     fn new(founded: bool) -> Self {
         let mut lab = Lab::new();
         if founded {
-            lab.must(Command::RaiseFeatureLevel { level: 2 });
+            lab.must(Command::RaiseFeatureLevel { level: 3 });
             lab.must(testing::found());
         }
         let zone = zone::records(&lab.state, view(&lab.state), Default::default());
@@ -256,13 +272,22 @@ impl World {
             },
             Op::Lost { node, lost } => Command::SetLost { node: NodeId(node), lost },
             Op::Remove { node } => Command::RemoveNode { node: NodeId(node) },
+            Op::Change { node, availability, name } => {
+                let attributes = [("rack".to_owned(), name.then(|| "r1".to_owned()))].into();
+                let name = name.then(|| "rock".to_owned());
+                let change = NodeChange { availability: Some(availability), name, attributes };
+                Command::ChangeNode { node: NodeId(node), change }
+            }
+            Op::Move { picks, cancel } => {
+                Command::MoveTasks { tasks: picks.iter().map(|pick| self.pick(*pick).0).collect(), cancel }
+            }
             Op::Retry => return None,
         })
     }
 
     /// Actions that contradict the state in one way each.
     fn nonsense(&self, action: usize, pick: usize, deployment: DeploymentId) -> Action {
-        use crate::task::KillReason::{Replaced, Requested, ScaledDown};
+        use crate::task::KillReason::{Moved, Replaced, Requested, ScaledDown};
         let (task, node) = self.pick(pick);
         let (app, version) = self.lab.state.apps.iter().next().map_or_else(
             || (AppId::parse("/a").expect("valid"), Timestamp(1)),
@@ -270,7 +295,7 @@ impl World {
         );
         match action {
             0 => Action::Kill { task, reason: Requested },
-            1 => Action::Kill { task, reason: Replaced },
+            1 => Action::Kill { task, reason: if pick % 2 == 0 { Replaced } else { Moved } },
             2 => Action::Kill { task, reason: ScaledDown },
             3 => Action::FinishDeployment { deployment },
             // A task that exists or existed, and a port outside of every range.

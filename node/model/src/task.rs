@@ -25,6 +25,9 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     /// Set once the plan decided that the task must end; the node then stops it.
     pub kill: Option<KillReason>,
+    /// It is to be replaced on another node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub displaced: bool,
     /// What the node does for the task right now, e.g. why it cannot start yet. Shown, never interpreted.
     pub message: String,
     /// Ledger for schedulers other than the built-in one; `marathon` and `*` for now.
@@ -76,6 +79,8 @@ pub enum KillReason {
     ScaledDown,
     /// A newer version replaces it.
     Replaced,
+    /// Another one runs in its place, on another node.
+    Moved,
     /// Somebody asked for this task to be killed.
     Requested,
     /// A health check of it failed too often in a row. This counts as a failure of the task.
@@ -122,6 +127,7 @@ impl Exit {
             None => String::new(),
             Some(KillReason::ScaledDown) => "stopped, fewer instances are wanted; ".to_owned(),
             Some(KillReason::Replaced) => "stopped, a newer version replaces it; ".to_owned(),
+            Some(KillReason::Moved) => "stopped, it moved to another node; ".to_owned(),
             Some(KillReason::Requested) => "stopped on request; ".to_owned(),
             Some(KillReason::Unhealthy) => "stopped, its health check kept failing; ".to_owned(),
         };

@@ -279,9 +279,16 @@ impl Lab {
     /// Leader and nodes take turns until neither has anything to do; waits for back-offs. Panics if that does not end.
     #[track_caller]
     pub fn settle(&mut self) {
+        self.settle_watched(|_| {});
+    }
+
+    /// The same, with a look at each state on the way.
+    pub fn settle_watched(&mut self, mut look: impl FnMut(&State)) {
         for _ in 0..1_000 {
             let plan = self.lead();
+            look(&self.state);
             let acted = self.nodes_obey();
+            look(&self.state);
             if acted || !plan.actions.is_empty() {
                 continue;
             }

@@ -32,8 +32,9 @@ pub async fn run(cluster: Cluster, init: InitLink, machine: Arc<Machine>, shutdo
         };
         if connected {
             let now = machine.describe(boot_id, cluster.now());
-            let known = cluster.state().nodes.get(&machine.node).cloned();
-            if known.is_none_or(|known| differs(&known, &now)) {
+            let state = cluster.state();
+            let known = state.nodes.get(&machine.node);
+            if known.is_none_or(|known| differs(known, &state.as_known(now.clone()))) {
                 tracing::info!(addresses = ?now.addresses, "registering this node");
                 if !register(&cluster, now).await {
                     tokio::time::sleep(RETRY).await;

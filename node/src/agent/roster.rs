@@ -33,6 +33,8 @@ pub fn members(cluster: &Cluster) -> Vec<MemberStatus> {
             admitted_at: member.admitted_at,
             product_version: node.map(|node| node.product_version.clone()).unwrap_or_default(),
             tasks: tasks_on(&state, *id),
+            availability: member.availability,
+            attributes: node.map(|node| node.attributes.clone()).unwrap_or_default(),
             is_self: *id == cluster.node(),
         }
     };

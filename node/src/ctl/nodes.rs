@@ -1,7 +1,10 @@
 //! `meseta ctl nodes …`
 
+use std::collections::BTreeMap;
+
 use axum::http::Method;
 use clap::Subcommand;
+use serde_json::{Value, json};
 
 use super::Output;
 use super::client::{Client, CtlError, path};
@@ -10,6 +13,29 @@ use super::table::{cell, render};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     List,
+    /// New tasks may be started on it again
+    Activate {
+        id: String,
+    },
+    /// No new tasks; those it has stay
+    Cordon {
+        id: String,
+    },
+    /// No new tasks, and those it has are replaced on other nodes
+    Drain {
+        id: String,
+    },
+    /// Another name for it
+    Rename {
+        id: String,
+        name: String,
+    },
+    /// Attributes for constraints, such as rack=r1; `rack=` takes one away
+    Label {
+        id: String,
+        #[arg(required = true, value_name = "KEY=VALUE", value_parser = attribute)]
+        attributes: Vec<(String, Option<String>)>,
+    },
     /// Removes a node for ever; its tasks are started elsewhere
     Remove {
         id: String,
@@ -19,11 +45,29 @@ pub enum Command {
 pub async fn run(client: &Client, output: &mut Output, command: Command) -> Result<(), CtlError> {
     match command {
         Command::List => list(client, output).await,
+        Command::Activate { id } => change(client, output, &id, json!({ "availability": "active" })).await,
+        Command::Cordon { id } => change(client, output, &id, json!({ "availability": "cordoned" })).await,
+        Command::Drain { id } => change(client, output, &id, json!({ "availability": "draining" })).await,
+        Command::Rename { id, name } => change(client, output, &id, json!({ "name": name })).await,
+        Command::Label { id, attributes } => {
+            let attributes: BTreeMap<_, _> = attributes.into_iter().collect();
+            change(client, output, &id, json!({ "attributes": attributes })).await
+        }
         Command::Remove { id } => {
             let answer = client.json(Method::DELETE, &path("/meseta/v1/nodes", &id), None).await?;
             output.print(&if output.json { format!("{answer}\n") } else { format!("removed {id}\n") })
         }
     }
+}
+
+fn attribute(text: &str) -> Result<(String, Option<String>), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, or KEY= to take it away")?;
+    Ok((key.to_owned(), Some(value.to_owned()).filter(|value| !value.is_empty())))
+}
+
+async fn change(client: &Client, output: &mut Output, id: &str, wish: Value) -> Result<(), CtlError> {
+    let answer = client.json(Method::PATCH, &path("/meseta/v1/nodes", id), Some(wish.to_string())).await?;
+    output.print(&if output.json { format!("{answer}\n") } else { format!("changed {id}\n") })
 }
 
 async fn list(client: &Client, output: &mut Output) -> Result<(), CtlError> {
@@ -32,9 +76,9 @@ async fn list(client: &Client, output: &mut Output) -> Result<(), CtlError> {
         return output.print(&format!("{answer}\n"));
     }
     let nodes = answer["nodes"].as_array().into_iter().flatten();
-    let keys = ["id", "name", "role", "reach", "tasks", "product_version"];
-    let rows: Vec<[String; 6]> = nodes.map(|node| keys.map(|key| cell(&node[key]))).collect();
+    let keys = ["id", "name", "role", "reach", "availability", "tasks", "product_version"];
+    let rows: Vec<[String; 7]> = nodes.map(|node| keys.map(|key| cell(&node[key]))).collect();
     let survives = cell(&answer["survives"]);
-    let table = render(["ID", "NAME", "ROLE", "REACH", "TASKS", "VERSION"], &rows);
+    let table = render(["ID", "NAME", "ROLE", "REACH", "TAKES TASKS", "TASKS", "VERSION"], &rows);
     output.print(&format!("{table}\nsurvives the loss of {survives}\n"))
 }

@@ -8,20 +8,25 @@ use super::constraints;
 use crate::app::{ConstraintOperator, KillSelection};
 use crate::deploy::Next;
 use crate::state::App;
-use crate::task::{Task, TaskState};
+use crate::task::{KillReason, Task, TaskState};
 use crate::{State, TaskId, Timestamp};
 
-/// Tasks of an outdated configuration that may go now: all that do not run, and as many running ones as `next` allows.
-pub(super) fn outdated(app: &App, next: &Next) -> Vec<TaskId> {
+/// Tasks of an outdated configuration, or that are to move, that may go now: all that do not run, and as many running
+/// ones as `next` allows.
+pub(super) fn outdated(app: &App, next: &Next) -> Vec<(TaskId, KillReason)> {
     if next.kill_old_other + next.kill_old_running == 0 {
         return Vec::new();
     }
     let mut old: Vec<&Arc<Task>> =
-        app.tasks.values().filter(|task| task.is_wanted() && !app.is_current(task.version)).collect();
+        app.tasks.values().filter(|task| task.is_wanted() && !app.stays(task)).collect();
     old.sort_by_key(|task| order(app, task));
     let (running, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|task| app.serves(task));
     let allowed = running.into_iter().take(next.kill_old_running as usize);
-    others.into_iter().chain(allowed).map(|task| task.id.clone()).collect()
+    let reason = |task: &Task| match app.is_current(task.version) {
+        true => KillReason::Moved,
+        false => KillReason::Replaced,
+    };
+    others.into_iter().chain(allowed).map(|task| (task.id.clone(), reason(task))).collect()
 }
 
 /// Current tasks beyond the wanted instances: those whose going best evens out GROUP_BY, then those not running yet,
@@ -31,7 +36,7 @@ pub(super) fn surplus(state: &State, app: &App, next: &Next) -> Vec<TaskId> {
         return Vec::new();
     }
     let mut left: Vec<&Arc<Task>> =
-        app.tasks.values().filter(|task| task.is_wanted() && app.is_current(task.version)).collect();
+        app.tasks.values().filter(|task| task.is_wanted() && app.stays(task)).collect();
     left.sort_by_key(|task| order(app, task));
     let group = group_of(state, app);
     let mut victims = Vec::new();

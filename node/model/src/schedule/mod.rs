@@ -81,11 +81,10 @@ impl Planner<'_> {
 
     fn plan_app(&mut self, id: &AppId, app: &App) {
         let next = deploy::next(app);
-        let mut kill = |tasks: Vec<_>, reason| {
-            self.plan.actions.extend(tasks.into_iter().map(|task| Action::Kill { task, reason }));
-        };
-        kill(kill::outdated(app, &next), KillReason::Replaced);
-        kill(kill::surplus(self.state, app, &next), KillReason::ScaledDown);
+        let surplus = kill::surplus(self.state, app, &next);
+        let surplus = surplus.into_iter().map(|task| (task, KillReason::ScaledDown));
+        let victims = kill::outdated(app, &next).into_iter().chain(surplus);
+        self.plan.actions.extend(victims.map(|(task, reason)| Action::Kill { task, reason }));
         let waiting = self.launch(id, app, next.start);
         if waiting != app.waiting {
             self.plan.actions.push(Action::Waiting { app: id.clone(), reason: waiting });

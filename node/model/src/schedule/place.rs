@@ -1,6 +1,6 @@
 //! Finds a node for each new task of one app.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::constraints::Constraints;
@@ -19,6 +19,10 @@ use crate::{NodeId, State, TaskId};
 pub(super) enum Refusal {
     /// It does not answer.
     Lost,
+    /// The operator lets it take no tasks.
+    Cordoned,
+    /// A task of the app is to leave it.
+    Leaving,
     /// Nodes offer only the role `*`, and the app does not accept that.
     Role,
     Gpus,
@@ -37,6 +41,8 @@ pub(super) struct Placing<'a> {
     constraints: Constraints,
     /// Live and newly placed tasks of this app per node.
     counts: BTreeMap<NodeId, u32>,
+    /// Nodes that a task of this app is to leave.
+    left: BTreeSet<NodeId>,
 }
 
 impl<'a> Placing<'a> {
@@ -47,6 +53,7 @@ impl<'a> Placing<'a> {
             usage,
             constraints: Constraints::of(&app.spec),
             counts: BTreeMap::new(),
+            left: app.tasks.values().filter(|task| task.displaced).map(|task| task.node).collect(),
         };
         let mut live: Vec<&Arc<Task>> = app.tasks.values().collect();
         live.sort_by(|a, b| (a.staged_at, &a.id).cmp(&(b.staged_at, &b.id)));
@@ -59,12 +66,8 @@ impl<'a> Placing<'a> {
         let mut refusals = Vec::new();
         let mut best: Option<(Rank, NodeId)> = None;
         for (id, node) in &self.state.nodes {
-            if !self.state.takes_tasks(*id) {
-                refusals.push(Refusal::Lost);
-                continue;
-            }
             let Some(left) = self.usage.node(*id) else { continue };
-            if let Err(refusal) = self.admits(node, left) {
+            if let Err(refusal) = self.is_open(*id).and_then(|()| self.admits(node, left)) {
                 refusals.push(refusal);
                 continue;
             }
@@ -91,6 +94,16 @@ impl<'a> Placing<'a> {
         *self.counts.entry(node).or_default() += 1;
         if let Some(node) = self.state.nodes.get(&node) {
             self.constraints.placed(node);
+        }
+    }
+
+    fn is_open(&self, node: NodeId) -> Result<(), Refusal> {
+        let member = self.state.members.get(&node);
+        match member {
+            Some(member) if member.lost_since.is_some() => Err(Refusal::Lost),
+            Some(member) if !member.availability.is_active() => Err(Refusal::Cordoned),
+            _ if self.left.contains(&node) => Err(Refusal::Leaving),
+            _ => Ok(()),
         }
     }
 

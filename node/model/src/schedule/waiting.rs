@@ -27,6 +27,8 @@ pub(super) fn sentence(spec: &AppSpec, id: &AppId, refusals: &[Refusal]) -> Stri
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
     Lost,
+    Cordoned,
+    Leaving,
     Role,
     Gpus,
     Constraint(usize),
@@ -40,6 +42,8 @@ enum Reason {
 fn reason(spec: &AppSpec, refusal: &Refusal) -> Reason {
     match refusal {
         Refusal::Lost => Reason::Lost,
+        Refusal::Cordoned => Reason::Cordoned,
+        Refusal::Leaving => Reason::Leaving,
         Refusal::Role => Reason::Role,
         Refusal::Gpus => Reason::Gpus,
         Refusal::Constraint(number) => Reason::Constraint(*number),
@@ -62,6 +66,8 @@ fn part(spec: &AppSpec, id: &AppId, reason: Reason, refused: &[&Refusal]) -> Str
     };
     match reason {
         Reason::Lost => format!("{nodes} do{} not answer", if refused.len() == 1 { "es" } else { "" }),
+        Reason::Cordoned => format!("{nodes} take{} no new tasks: cordoned or draining", third_person(refused.len())),
+        Reason::Leaving => format!("a task of it is to leave {nodes}"),
         Reason::Role => format!(
             "accepts only resources of role {}; {nodes} offer{} only role *",
             spec.accepted_resource_roles.as_deref().unwrap_or_default().join(", "),

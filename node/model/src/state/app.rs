@@ -31,6 +31,11 @@ impl App {
         version >= self.spec.last_config_change_at
     }
 
+    /// True if `task` is one of those that the app wants now, and where it wants them.
+    pub fn stays(&self, task: &Task) -> bool {
+        self.is_current(task.version) && !task.displaced
+    }
+
     /// The definition that a task of `version` runs: that version, or a later one that differs in instances only.
     /// `Some` for every live task.
     pub fn spec_of(&self, version: Timestamp) -> Option<&Arc<AppSpec>> {

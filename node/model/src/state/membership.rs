@@ -1,14 +1,18 @@
 //! Nodes that come in, are lost, come back and go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::State;
 use super::apply::check_limit;
 use crate::command::{Outcome, Reject};
 use crate::event::EventKind;
-use crate::membership::{Applicant, Authority, JoinToken, Member, is_fingerprint};
+use crate::membership::{
+    Applicant, Authority, Availability, JoinToken, Member, NodeChange, is_fingerprint,
+};
+use crate::node::Node;
 use crate::task::Exit;
-use crate::{NodeId, limits};
+use crate::{NodeId, TaskId, limits};
 
 impl State {
     /// The cluster becomes able to take in others; the node that leads is its first member.
@@ -62,7 +66,16 @@ impl State {
 
     fn admit(&mut self, applicant: &Applicant) {
         let Applicant { node, fingerprint, addresses, port } = applicant.clone();
-        let member = Member { fingerprint, addresses, port, admitted_at: self.now, lost_since: None };
+        let member = Member {
+            fingerprint,
+            addresses,
+            port,
+            admitted_at: self.now,
+            lost_since: None,
+            availability: Availability::Active,
+            name: None,
+            attributes: BTreeMap::new(),
+        };
         self.members.insert(node, Arc::new(member));
         self.emit(EventKind::NodeAdmitted { node });
     }
@@ -99,9 +112,82 @@ impl State {
         Ok(Outcome::Done)
     }
 
+    /// What the operator wants of a member. A node that is drained no more keeps the tasks it still has.
+    pub(super) fn change_node(&mut self, node: NodeId, change: &NodeChange) -> Result<Outcome, Reject> {
+        let Some(before) = self.members.get(&node).cloned() else {
+            return Err(Reject::NodeUnknown { node });
+        };
+        check_change(change)?;
+        if let Some(name) = &change.name
+            && self.nodes.values().any(|other| other.id != node && other.name == *name)
+        {
+            return Err(invalid("/name", "is the name of another node"));
+        }
+        let mut after = Member {
+            availability: change.availability.unwrap_or(before.availability),
+            name: change.name.clone().or(before.name.clone()),
+            ..(*before).clone()
+        };
+        for (key, value) in &change.attributes {
+            match value {
+                Some(value) => after.attributes.insert(key.clone(), value.clone()),
+                None => after.attributes.remove(key),
+            };
+        }
+        check_limit(after.attributes.len(), limits::NODE_ATTRIBUTES_MAX, "attributes of a node")?;
+        if after == *before {
+            return Ok(Outcome::Done);
+        }
+        let drains = |member: &Member| member.availability == Availability::Draining;
+        if drains(&before) != drains(&after) {
+            for (_, task) in self.tasks_on(node) {
+                self.set_displaced(&task, drains(&after));
+            }
+        }
+        if let Some(known) = self.nodes.get(&node) {
+            let mut known = (**known).clone();
+            for key in change.attributes.keys() {
+                known.attributes.remove(key);
+            }
+            self.nodes.insert(node, Arc::new(with_wishes(known, &after)));
+        }
+        let availability = after.availability;
+        self.members.insert(node, Arc::new(after));
+        self.emit(EventKind::NodeChanged { node, availability });
+        Ok(Outcome::Done)
+    }
+
+    /// Tasks that people want elsewhere, or there after all.
+    pub(super) fn move_tasks(&mut self, tasks: &[TaskId], cancel: bool) -> Result<Outcome, Reject> {
+        if let Some(unknown) = tasks.iter().find(|task| self.task(task).is_none()) {
+            return Err(Reject::Invalid { path: "/tasks".to_owned(), message: format!("{unknown} does not live") });
+        }
+        for task in tasks {
+            self.set_displaced(task, !cancel);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn set_displaced(&mut self, id: &TaskId, displaced: bool) {
+        let Some(app) = self.task_apps.get(id).cloned() else { return };
+        let Some(app) = self.app_mut(&app) else { return };
+        if let Some(task) = app.tasks.get_mut(id).filter(|task| task.displaced != displaced) {
+            Arc::make_mut(task).displaced = displaced;
+        }
+    }
+
+    /// `node` as it is known: with what the operator said of it.
+    pub fn as_known(&self, node: Node) -> Node {
+        match self.members.get(&node.id) {
+            Some(member) => with_wishes(node, member),
+            None => node,
+        }
+    }
+
     /// True if new tasks may be put on `node`.
     pub fn takes_tasks(&self, node: NodeId) -> bool {
-        self.members.get(&node).is_none_or(|member| member.lost_since.is_none())
+        let takes = |member: &Arc<Member>| member.lost_since.is_none() && member.availability.is_active();
+        self.members.get(&node).is_none_or(takes)
     }
 
     pub(super) fn put_join_token(&mut self, token: &JoinToken) -> Result<Outcome, Reject> {
@@ -147,6 +233,33 @@ impl State {
         self.emit(EventKind::JoinTokenRevoked { name: name.to_owned() });
         Ok(Outcome::Done)
     }
+}
+
+fn with_wishes(mut node: Node, member: &Member) -> Node {
+    node.name = member.name.clone().unwrap_or(node.name);
+    node.attributes.extend(member.attributes.clone());
+    node
+}
+
+fn check_change(change: &NodeChange) -> Result<(), Reject> {
+    let is_word = |text: &str| {
+        (1..=limits::NODE_TEXT_BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    if change.name.as_deref().is_some_and(|name| !is_word(name)) {
+        return Err(invalid("/name", "has 1 to 255 letters, digits, dashes, underscores and dots"));
+    }
+    for (key, value) in &change.attributes {
+        if !is_word(key) {
+            let what = "names an attribute that is not 1 to 255 letters, digits, dashes, underscores and dots";
+            return Err(invalid("/attributes", what));
+        }
+        let is_text = |text: &String| text.len() <= limits::NODE_TEXT_BYTES_MAX && !text.contains(char::is_control);
+        if !value.as_ref().is_none_or(is_text) {
+            return Err(invalid("/attributes", "has a value longer than 255 bytes or with control characters"));
+        }
+    }
+    Ok(())
 }
 
 fn owned((hash, token): (&String, &JoinToken)) -> (String, JoinToken) {

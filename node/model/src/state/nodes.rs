@@ -32,6 +32,7 @@ impl State {
                 }
             }
         }
+        after = self.as_known(after);
         if before.as_deref() == Some(&after) {
             return Ok(Outcome::Done);
         }

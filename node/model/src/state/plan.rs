@@ -52,6 +52,7 @@ impl State {
             staged_at: self.now,
             started_at: None,
             kill: None,
+            displaced: false,
             message: String::new(),
             framework: "marathon".to_owned(),
             role: "*".to_owned(),
@@ -79,7 +80,9 @@ impl State {
         let (Some(node), Some(left)) = (self.nodes.get(&launch.node), usage.node(launch.node)) else {
             return Err(format!("node {}, which is unknown", launch.node));
         };
-        check(self.takes_tasks(launch.node), &format!("node {}, which does not answer", node.name))?;
+        check(self.takes_tasks(launch.node), &format!("node {}, which takes no tasks now", node.name))?;
+        let leaves = app.tasks.values().any(|task| task.displaced && task.node == launch.node);
+        check(!leaves, &format!("node {}, which a task of {id} is to leave", node.name))?;
         check(left.free.covers(&app.spec.resources), &format!("the free resources of node {}", node.name))?;
         check(
             ports::fit(&app.spec, launch.ports, node, left),
@@ -94,11 +97,10 @@ impl State {
         let allowed = if app.serves(live) { next.kill_surplus_running } else { next.kill_surplus };
         let is_right = live.is_wanted()
             && match reason {
-                KillReason::ScaledDown => app.is_current(live.version) && allowed > 0,
-                KillReason::Replaced if app.serves(live) => {
-                    !app.is_current(live.version) && next.kill_old_running > 0
+                KillReason::ScaledDown => app.stays(live) && allowed > 0,
+                KillReason::Replaced | KillReason::Moved => {
+                    !app.stays(live) && (!app.serves(live) || next.kill_old_running > 0)
                 }
-                KillReason::Replaced => !app.is_current(live.version),
                 // People ask for the one by a command of their own, a report brings the other.
                 KillReason::Requested | KillReason::Unhealthy => false,
             };

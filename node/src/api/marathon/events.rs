@@ -42,6 +42,7 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
         | EventKind::NodeRemoved { .. }
         | EventKind::NodeLost { .. }
         | EventKind::NodeBack { .. }
+        | EventKind::NodeChanged { .. }
         | EventKind::JoinTokenCreated { .. }
         | EventKind::JoinTokenRevoked { .. }
         | EventKind::SessionsEnded => Vec::new(),

@@ -33,6 +33,7 @@ pub fn operations() -> Vec<Operation> {
     let get = |path, handler| Operation { method: Method::GET, path, is_open: false, handler };
     let post = |path, handler| Operation { method: Method::POST, path, is_open: false, handler };
     let delete = |path, handler| Operation { method: Method::DELETE, path, is_open: false, handler };
+    let patch = |path, handler| Operation { method: Method::PATCH, path, is_open: false, handler };
     let open = |operation| Operation { is_open: true, ..operation };
     vec![
         open(post("/meseta/v1/claim", routing::post(claim::claim))),
@@ -41,6 +42,7 @@ pub fn operations() -> Vec<Operation> {
         get("/meseta/v1/node", routing::get(node::show)),
         post("/meseta/v1/node/power", routing::post(node::power)),
         get("/meseta/v1/nodes", routing::get(nodes::list)),
+        patch("/meseta/v1/nodes/{node}", routing::patch(nodes::change)),
         delete("/meseta/v1/nodes/{node}", routing::delete(nodes::remove)),
         get("/meseta/v1/join-tokens", routing::get(nodes::tokens)),
         post("/meseta/v1/join-tokens", routing::post(nodes::invite)),
@@ -55,6 +57,8 @@ pub fn operations() -> Vec<Operation> {
         get("/meseta/v1/tasks/{id}/file", routing::get(files::file)),
         get("/meseta/v1/tasks/{id}/archive", routing::get(files::archive)),
         get("/meseta/v1/tasks/{id}/usage", routing::get(files::usage)),
+        post("/meseta/v1/tasks/{id}/move", routing::post(nodes::move_task)),
+        delete("/meseta/v1/tasks/{id}/move", routing::delete(nodes::leave_task)),
         get("/meseta/v1/node/hardware", routing::get(machine::hardware)),
         get("/meseta/v1/node/kernel-log", routing::get(machine::kernel_log)),
         get("/meseta/v1/node/services/{role}/log", routing::get(machine::service_log)),

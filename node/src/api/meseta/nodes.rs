@@ -1,11 +1,14 @@
-//! The nodes of the cluster: who they are, letting in more, removing one.
+//! The nodes of the cluster: who they are, what they may do, letting in more, removing one, moving a task off one.
+
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use console::{Invitation, InviteError, MemberRole};
-use model::{Command, NodeId, servers};
+use model::membership::{Availability, NodeChange};
+use model::{Command, NodeId, TaskId, servers};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,15 +28,68 @@ pub async fn list(Extract(api): Extract<Api>) -> Json<Value> {
     Json(json!({ "nodes": nodes, "survives": servers::losses_survived(voters) }))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    availability: Option<Availability>,
+    name: Option<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, Option<String>>,
+}
+
+/// PATCH /meseta/v1/nodes/{node}
+pub async fn change(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+    Text(text): Text,
+) -> Result<Json<Value>, ApiError> {
+    let Change { availability, name, attributes } = body::json(&text)?;
+    let id = find(&api, &node)?;
+    let change = NodeChange { availability, name, attributes };
+    api.propose(&caller, None, Command::ChangeNode { node: id, change }).await?;
+    Ok(Json(json!({ "changed": node })))
+}
+
+fn find(api: &Api, node: &str) -> Result<NodeId, ApiError> {
+    let id = api.backend.state().members.keys().find(|id| id.to_string() == node).copied();
+    id.ok_or_else(|| ApiError::not_found(format!("node {node:?} is not a member")))
+}
+
+/// POST /meseta/v1/tasks/{id}/move
+pub async fn move_task(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    propose_move(&api, &caller, &id, false).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "moves": id }))).into_response())
+}
+
+/// DELETE /meseta/v1/tasks/{id}/move
+pub async fn leave_task(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    propose_move(&api, &caller, &id, true).await?;
+    Ok(Json(json!({ "stays": id })))
+}
+
+async fn propose_move(api: &Api, caller: &Caller, id: &str, cancel: bool) -> Result<(), ApiError> {
+    let task = TaskId::parse(id).ok().filter(|task| api.backend.state().task(task).is_some());
+    let task = task.ok_or_else(|| ApiError::not_found(format!("there is no live task {id:?}")))?;
+    api.propose(caller, None, Command::MoveTasks { tasks: vec![task], cancel }).await?;
+    Ok(())
+}
+
 /// DELETE /meseta/v1/nodes/{node}
 pub async fn remove(
     Extract(api): Extract<Api>,
     Extension(caller): Extension<Caller>,
     Path(node): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let named = |id: &NodeId| id.to_string() == node;
-    let id = api.backend.state().members.keys().find(|id| named(id)).copied();
-    let id = id.ok_or_else(|| ApiError::not_found(format!("node {node:?} is not a member")))?;
+    let id = find(&api, &node)?;
     tracing::warn!(actor = ?caller.actor, client = caller.origin.client_ip, node, "removal asked for by the API");
     api.propose(&caller, None, Command::RemoveNode { node: id }).await?;
     Ok(Json(json!({ "removed": node })))

@@ -2,9 +2,9 @@
 
 use super::{app, events_since, spec};
 use crate::app::{AppSpec, UnreachableStrategy};
-use crate::command::{Command, Outcome, Reject};
-use crate::membership::Applicant;
-use crate::task::EndState;
+use crate::command::{Command, FEATURE_LEVEL, Outcome, Reject};
+use crate::membership::{Applicant, Availability, NodeChange};
+use crate::task::{EndState, KillReason};
 use crate::testing::{self, Lab};
 use crate::{NodeId, Timestamp};
 
@@ -12,7 +12,7 @@ use crate::{NodeId, Timestamp};
 fn founded() -> Lab {
     let mut lab = Lab::new();
     lab.must(Command::RegisterNode { node: testing::node(1) });
-    lab.must(Command::RaiseFeatureLevel { level: 2 });
+    lab.must(Command::RaiseFeatureLevel { level: FEATURE_LEVEL });
     lab.must(testing::found());
     lab
 }
@@ -116,6 +116,106 @@ fn a_lost_node_s_tasks_run_elsewhere_and_none_comes_back_by_itself() {
     lab.put(spec(6, "a"));
     lab.settle();
     assert_eq!(there(&lab), 2);
+}
+
+fn change(lab: &mut Lab, node: u64, availability: Availability) {
+    let change = NodeChange { availability: Some(availability), ..NodeChange::default() };
+    lab.must(Command::ChangeNode { node: NodeId(node), change });
+}
+
+#[test]
+fn a_drained_node_s_tasks_are_replaced_before_they_go() {
+    let mut lab = several(3);
+    lab.put(spec(3, "a"));
+    lab.settle();
+    change(&mut lab, 2, Availability::Draining);
+    let mut fewest = usize::MAX;
+    lab.settle_watched(|state| {
+        let serving = state.apps.values().flat_map(|app| app.tasks.values().filter(|task| app.serves(task)));
+        fewest = fewest.min(serving.count());
+    });
+    assert_eq!(fewest, 3, "new ones run before old ones go");
+    assert!(lab.tasks().len() == 3 && lab.tasks().iter().all(|task| task.node != NodeId(2)));
+    let ended = app(&lab).history.back().expect("one has ended").clone();
+    assert_eq!(ended.task.kill, Some(KillReason::Moved));
+    // It is given nothing, and nothing comes back by itself.
+    lab.put(spec(5, "a"));
+    lab.settle();
+    change(&mut lab, 2, Availability::Active);
+    lab.settle();
+    assert!(lab.tasks().len() == 5 && lab.tasks().iter().all(|task| task.node != NodeId(2)));
+}
+
+#[test]
+fn what_has_no_other_place_stays_and_says_why() {
+    let mut lab = several(2);
+    lab.put(spec(2, "a"));
+    lab.settle();
+    let before = lab.tasks();
+    change(&mut lab, 1, Availability::Cordoned);
+    change(&mut lab, 2, Availability::Draining);
+    lab.settle();
+    assert_eq!(lab.tasks().len(), 2);
+    assert!(app(&lab).waiting.contains("2 nodes take no new tasks"), "{}", app(&lab).waiting);
+    change(&mut lab, 2, Availability::Active);
+    lab.settle();
+    assert_eq!(lab.tasks(), before, "taken back in time");
+    assert_eq!(app(&lab).waiting, "");
+}
+
+#[test]
+fn one_task_is_moved_to_another_node() {
+    let mut lab = several(3);
+    lab.put(spec(1, "a"));
+    lab.settle();
+    let before = lab.tasks().remove(0);
+    let moved = |cancel| Command::MoveTasks { tasks: vec![before.id.clone()], cancel };
+    lab.must(moved(false));
+    lab.must(moved(true));
+    lab.settle();
+    assert_eq!(lab.tasks()[0].id, before.id);
+    lab.must(moved(false));
+    lab.settle();
+    let after = lab.tasks().remove(0);
+    assert!(after.node != before.node && !after.displaced && lab.tasks().len() == 1, "{after:?}");
+    refused(lab.run(moved(false)), "does not live");
+}
+
+#[test]
+fn an_exclusive_task_ends_before_another_begins() {
+    let mut lab = several(2);
+    let labels = [("MESETA_EXCLUSIVE".to_owned(), "true".to_owned())].into();
+    lab.put(AppSpec { labels, ..spec(1, "a") });
+    lab.settle();
+    let node = lab.tasks()[0].node;
+    change(&mut lab, node.0, Availability::Draining);
+    let mut most = 0;
+    lab.settle_watched(|state| most = most.max(state.apps.values().map(|app| app.tasks.len()).sum()));
+    assert_eq!(most, 1);
+    assert_ne!(lab.tasks()[0].node, node);
+}
+
+#[test]
+fn an_operator_names_nodes_and_gives_them_attributes() {
+    let mut lab = several(2);
+    let attributes = [("rack".to_owned(), Some("r1".to_owned()))].into();
+    let mut wish = NodeChange { name: Some("granite".to_owned()), attributes, ..NodeChange::default() };
+    lab.must(Command::ChangeNode { node: NodeId(2), change: wish.clone() });
+    // It says again what it says of itself; the operator's word stays.
+    let mut node = testing::node(2);
+    node.boot_id = "another".to_owned();
+    lab.must(Command::RegisterNode { node });
+    let known = lab.state.nodes[&NodeId(2)].clone();
+    assert_eq!((&*known.name, known.attributes.get("rack").map(String::as_str)), ("granite", Some("r1")));
+    refused(lab.run(Command::ChangeNode { node: NodeId(1), change: wish.clone() }), "the name of another");
+    wish.attributes.insert("rack".to_owned(), None);
+    lab.must(Command::ChangeNode { node: NodeId(2), change: wish.clone() });
+    assert_eq!(lab.state.nodes[&NodeId(2)].attributes.get("rack"), None);
+    for (name, key, value) in [("two words", "a", "b"), ("", "a", "b"), ("a", "", "b"), ("a", "a", "b\n")] {
+        wish.name = Some(name.to_owned());
+        wish.attributes = [(key.to_owned(), Some(value.to_owned()))].into();
+        assert!(lab.run(Command::ChangeNode { node: NodeId(2), change: wish.clone() }).is_err());
+    }
 }
 
 #[test]

@@ -94,6 +94,7 @@ pub fn task(app: &str, staged_at: u64) -> Task {
         staged_at: Timestamp(staged_at),
         started_at: None,
         kill: None,
+        displaced: false,
         message: String::new(),
         framework: "marathon".to_owned(),
         role: "*".to_owned(),

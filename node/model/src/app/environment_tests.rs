@@ -14,6 +14,7 @@ fn task(spec: &AppSpec, ports: &[u16]) -> Task {
         staged_at: Timestamp(0),
         started_at: None,
         kill: None,
+        displaced: false,
         message: String::new(),
         health: Vec::new(),
         framework: "marathon".to_owned(),

@@ -263,7 +263,7 @@ fn a_plan_made_before_the_node_was_lost_or_back_is_stale() {
     let plan = lab.plan();
     lose(&mut lab, 2, true);
     let stale = lab.run(Command::ApplyPlan { based_on: 0, actions: plan.actions });
-    refused(stale, "which does not answer");
+    refused(stale, "which takes no tasks now");
     lose(&mut lab, 2, false);
     lab.settle();
     lose(&mut lab, 2, true);

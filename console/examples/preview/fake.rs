@@ -13,6 +13,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use model::app::AppSpec;
 use model::auth::{Actor, Role, SessionKey, User};
 use model::command::Envelope;
+use model::membership::Availability;
 use model::node::{Node, Resources};
 use model::state::{App, Backoff, Deployment, DeploymentKind};
 use model::task::{EndState, Ended, Exit, Task, TaskState};
@@ -81,6 +82,9 @@ fn belong(state: &mut State) {
             port: model::membership::PEER_PORT,
             admitted_at: state.now,
             lost_since: (at == 2).then_some(state.now),
+            availability: if at == 1 { Availability::Draining } else { Availability::Active },
+            name: None,
+            attributes: [("rack".to_owned(), format!("r{at}"))].into(),
         };
         state.members.insert(NodeId(NODE.0 + u64::from(at)), Arc::new(member));
     }
@@ -161,6 +165,7 @@ fn task(state: &State, id: &AppId, n: u128, task_state: TaskState, age_s: u64) -
         staged_at: at,
         started_at: (task_state != TaskState::Staging).then(|| at.plus_ms(40)),
         kill: None,
+        displaced: false,
         message: String::new(),
         health: Vec::new(),
         framework: "marathon".into(),
@@ -348,6 +353,8 @@ impl Backend for Fake {
             admitted_at: member.admitted_at,
             product_version: "0.1.0".into(),
             tasks: 2,
+            availability: member.availability,
+            attributes: member.attributes.clone(),
             is_self: *id == NODE,
         };
         state.members.iter().map(one).collect()

@@ -27,7 +27,11 @@ pub const NODE_ATTRIBUTE_ERROR: &str = "has no “=”; expected key=value";
 pub const AVAILABILITIES: [(Availability, &str, &str); 3] = [
     (Availability::Active, "active", "New instances may be started on it"),
     (Availability::Cordoned, "cordoned", "No new instances; those it has stay"),
-    (Availability::Draining, "draining", "No new instances; those it has are replaced on other nodes, by the upgrade strategy of their applications, and then end"),
+    (
+        Availability::Draining,
+        "draining",
+        "No new instances; those it has are replaced on other nodes, by the upgrade strategy of their applications, and then end",
+    ),
 ];
 pub const NODE_REMOVE: &str = "Remove";
 pub const NODE_REMOVE_BUTTON: &str = "Remove the node for ever";

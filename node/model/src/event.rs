@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use crate::membership::Availability;
 use crate::app::AppSpec;
+use crate::membership::Availability;
 use crate::task::{EndState, TaskState};
 use crate::{AppId, DeploymentId, NodeId, TaskId, Timestamp};
 

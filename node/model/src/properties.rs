@@ -295,7 +295,7 @@ impl World {
         );
         match action {
             0 => Action::Kill { task, reason: Requested },
-            1 => Action::Kill { task, reason: if pick % 2 == 0 { Replaced } else { Moved } },
+            1 => Action::Kill { task, reason: if pick.is_multiple_of(2) { Replaced } else { Moved } },
             2 => Action::Kill { task, reason: ScaledDown },
             3 => Action::FinishDeployment { deployment },
             // A task that exists or existed, and a port outside of every range.

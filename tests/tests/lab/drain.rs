@@ -10,9 +10,9 @@ const SLEEPERS: &str = r#"{"id":"sleepers","cmd":"exec sleep 1000","cpus":0.1,"m
 fn listed(lab: &Lab, asked: usize, n: usize) -> Value {
     let address = format!("10.77.0.{n}");
     let nodes = lab.json(asked, "/meseta/v1/nodes");
-    let found = nodes["nodes"].as_array().and_then(|nodes| {
-        nodes.iter().find(|node| node["addresses"][0] == address.as_str()).cloned()
-    });
+    let found = nodes["nodes"]
+        .as_array()
+        .and_then(|nodes| nodes.iter().find(|node| node["addresses"][0] == address.as_str()).cloned());
     found.unwrap_or_else(|| panic!("{address} is not in {nodes}"))
 }
 
@@ -31,7 +31,7 @@ fn a_drained_node_is_emptied_without_a_gap_and_given_nothing() {
     let asked = drained % 3 + 1;
     let gone = format!("10.77.0.{drained}");
 
-    assert_eq!(change(&lab, asked, drained, &json!({ "availability": "idle" })), 400);
+    assert_eq!(change(&lab, asked, drained, &json!({ "availability": "idle" })), 422);
     assert_eq!(change(&lab, asked, drained, &json!({ "name": "two words" })), 422);
     assert_eq!(change(&lab, asked, drained, &json!({ "availability": "draining", "name": "old-iron" })), 200);
     lab.until("its task runs elsewhere", || {

@@ -66,7 +66,9 @@ fn part(spec: &AppSpec, id: &AppId, reason: Reason, refused: &[&Refusal]) -> Str
     };
     match reason {
         Reason::Lost => format!("{nodes} do{} not answer", if refused.len() == 1 { "es" } else { "" }),
-        Reason::Cordoned => format!("{nodes} take{} no new tasks: cordoned or draining", third_person(refused.len())),
+        Reason::Cordoned => {
+            format!("{nodes} take{} no new tasks: cordoned or draining", third_person(refused.len()))
+        }
         Reason::Leaving => format!("a task of it is to leave {nodes}"),
         Reason::Role => format!(
             "accepts only resources of role {}; {nodes} offer{} only role *",

@@ -7,9 +7,7 @@ use super::State;
 use super::apply::check_limit;
 use crate::command::{Outcome, Reject};
 use crate::event::EventKind;
-use crate::membership::{
-    Applicant, Authority, Availability, JoinToken, Member, NodeChange, is_fingerprint,
-};
+use crate::membership::{Applicant, Authority, Availability, JoinToken, Member, NodeChange, is_fingerprint};
 use crate::node::Node;
 use crate::task::Exit;
 use crate::{NodeId, TaskId, limits};
@@ -160,7 +158,10 @@ impl State {
     /// Tasks that people want elsewhere, or there after all.
     pub(super) fn move_tasks(&mut self, tasks: &[TaskId], cancel: bool) -> Result<Outcome, Reject> {
         if let Some(unknown) = tasks.iter().find(|task| self.task(task).is_none()) {
-            return Err(Reject::Invalid { path: "/tasks".to_owned(), message: format!("{unknown} does not live") });
+            return Err(Reject::Invalid {
+                path: "/tasks".to_owned(),
+                message: format!("{unknown} does not live"),
+            });
         }
         for task in tasks {
             self.set_displaced(task, !cancel);
@@ -251,12 +252,17 @@ fn check_change(change: &NodeChange) -> Result<(), Reject> {
     }
     for (key, value) in &change.attributes {
         if !is_word(key) {
-            let what = "names an attribute that is not 1 to 255 letters, digits, dashes, underscores and dots";
+            let what =
+                "names an attribute that is not 1 to 255 letters, digits, dashes, underscores and dots";
             return Err(invalid("/attributes", what));
         }
-        let is_text = |text: &String| text.len() <= limits::NODE_TEXT_BYTES_MAX && !text.contains(char::is_control);
+        let is_text =
+            |text: &String| text.len() <= limits::NODE_TEXT_BYTES_MAX && !text.contains(char::is_control);
         if !value.as_ref().is_none_or(is_text) {
-            return Err(invalid("/attributes", "has a value longer than 255 bytes or with control characters"));
+            return Err(invalid(
+                "/attributes",
+                "has a value longer than 255 bytes or with control characters",
+            ));
         }
     }
     Ok(())

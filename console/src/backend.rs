@@ -3,6 +3,7 @@
 mod account;
 mod members;
 
+use crate::adoption::{AdoptError, Adoptable, Adoption, UnclaimedNode};
 pub use account::PasswordError;
 pub use members::{Invitation, InviteError, JoinError, MemberReach, MemberRole, MemberStatus};
 
@@ -214,6 +215,19 @@ pub trait Backend: Send + Sync + 'static {
     async fn join(&self, code: &str, token: &str, origin: Origin) -> Result<(), JoinError> {
         let _ = (code, token, origin);
         Err(JoinError::Failed("nodes cannot join here".into()))
+    }
+    /// Unclaimed nodes of this network, as they announce themselves.
+    fn unclaimed(&self) -> Vec<UnclaimedNode> {
+        Vec::new()
+    }
+    /// Makes an unclaimed node a member of this cluster, by the code on its screen.
+    async fn adopt(&self, adoption: Adoption) -> Result<(), AdoptError> {
+        let _ = adoption;
+        Err(AdoptError::Odd("nodes cannot be taken in here".into()))
+    }
+    /// What this node answers a member that takes it in.
+    fn adoptable(&self) -> Option<&dyn Adoptable> {
+        None
     }
     /// The nodes of the cluster by id; empty before it takes in others.
     fn members(&self) -> Vec<MemberStatus> {

@@ -4,6 +4,7 @@
 //! [`model::State`] and fills a template. An open page hears of changes through `live` and fetches its moving part
 //! again. Without scripts every page and action works by plain requests.
 
+pub mod adoption;
 mod assets;
 pub mod attachment;
 mod backend;

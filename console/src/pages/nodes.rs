@@ -1,5 +1,6 @@
 //! `/nodes`: the nodes of the cluster, what may be lost, join tokens, and removing a node.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use askama::Template;
@@ -11,11 +12,14 @@ use serde::Deserialize;
 
 use super::confirm::ConfirmPage;
 use super::node_change;
+use crate::adoption::{AdoptError, Adoption, UnclaimedNode};
 use crate::context::{Context, Fields, Frame, Query, Tab, render, status_of};
 use crate::view::task::Moment;
 use crate::view::words;
 use crate::{Invitation, InviteError, MemberRole, MemberStatus, strings as t};
 
+/// Where a node listens that was told no other port.
+const CONSOLE_PORT: u16 = 8080;
 const HOUR_MS: u64 = 3_600_000;
 const HOURS_MAX: u64 = 8_760;
 
@@ -35,6 +39,7 @@ struct NodesPage {
     frame: Frame,
     sentence: String,
     members: Vec<MemberRow>,
+    unclaimed: Vec<UnclaimedRow>,
     tokens: Vec<TokenRow>,
     token_name_max: usize,
     uses_max: u32,
@@ -57,6 +62,14 @@ struct MemberRow {
     is_self: bool,
 }
 
+/// A node that announces itself.
+struct UnclaimedRow {
+    name: String,
+    address: String,
+    others: usize,
+    version: String,
+}
+
 struct TokenRow {
     name: String,
     uses_left: u32,
@@ -71,6 +84,9 @@ struct Said {
     name: String,
     /// Shown this once.
     token: String,
+    /// Why a node was not taken in, and which.
+    adopt_error: String,
+    address: String,
 }
 
 pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
@@ -111,6 +127,7 @@ fn page(context: &Context, said: Said) -> Response {
         frame: Frame { live: Some(String::new()), ..context.frame(t::NODES_TITLE, Tab::Node) },
         sentence: sentence(&members),
         members: members.into_iter().map(row).collect(),
+        unclaimed: context.backend.unclaimed().into_iter().filter_map(unclaimed_row).collect(),
         tokens,
         token_name_max: limits::TOKEN_NAME_BYTES_MAX,
         uses_max: limits::JOIN_TOKEN_USES_MAX,
@@ -147,6 +164,17 @@ fn row(member: MemberStatus) -> MemberRow {
     }
 }
 
+/// By its first address of IPv4, which is what its screen shows first.
+fn unclaimed_row(node: UnclaimedNode) -> Option<UnclaimedRow> {
+    let address = node.addresses.iter().find(|address| address.is_ipv4()).or(node.addresses.first())?;
+    Some(UnclaimedRow {
+        name: node.name,
+        address: SocketAddr::new(*address, node.port).to_string(),
+        others: node.addresses.len() - 1,
+        version: node.version,
+    })
+}
+
 fn token_row(token: &JoinToken, context: &Context) -> TokenRow {
     TokenRow {
         name: token.name.clone(),
@@ -159,6 +187,7 @@ fn token_row(token: &JoinToken, context: &Context) -> TokenRow {
 pub async fn act(context: Context, fields: Fields) -> Response {
     match fields.get("action") {
         "invite" => invite(&context, &fields).await,
+        "adopt" => adopt(&context, &fields).await,
         "revoke" => {
             let command = Command::DeleteJoinToken { name: fields.get("name").to_owned() };
             send(&context, &fields, command).await
@@ -172,6 +201,33 @@ pub async fn act(context: Context, fields: Fields) -> Response {
             None => context.not_found(t::NO_SUCH_PAGE),
         },
         _ => context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
+    }
+}
+
+async fn adopt(context: &Context, fields: &Fields) -> Response {
+    let refuse = |status, adopt_error: String| {
+        let said = Said { adopt_error, address: fields.get("address").to_owned(), ..Said::default() };
+        (status, page(context, said)).into_response()
+    };
+    let text = fields.get("address").trim();
+    let alone = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, CONSOLE_PORT));
+    let Ok(address) = text.parse::<SocketAddr>().or(alone) else {
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, t::ADOPT_ADDRESS_ERROR.to_owned());
+    };
+    let (actor, origin) = (context.actor(), context.origin());
+    let adoption = Adoption { address, code: fields.get("code").to_owned(), actor, origin };
+    match context.backend.adopt(adoption).await {
+        Ok(()) => back(),
+        Err(error) => {
+            let status = match &error {
+                AdoptError::WrongCode => StatusCode::FORBIDDEN,
+                AdoptError::TooManyTries { .. } => StatusCode::TOO_MANY_REQUESTS,
+                AdoptError::AlreadyClaimed => StatusCode::CONFLICT,
+                AdoptError::Invite(_) => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::BAD_GATEWAY,
+            };
+            refuse(status, words::sentence(&error.to_string()))
+        }
     }
 }
 

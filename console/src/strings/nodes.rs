@@ -35,7 +35,16 @@ pub const AVAILABILITIES: [(Availability, &str, &str); 3] = [
 ];
 pub const NODE_REMOVE: &str = "Remove";
 pub const NODE_REMOVE_BUTTON: &str = "Remove the node for ever";
-pub const NODE_ADD_TITLE: &str = "Add nodes";
+pub const ADOPT_TITLE: &str = "Take in a node";
+pub const ADOPT_LEAD: &str = "Power it on in this network: it shows its address and a code on its screen. The code proves both sides to each other, so nobody between can take the node or slip in another.";
+pub const ADOPT_FOUND: &str = "Found in this network";
+pub const ADOPT_NONE: &str =
+    "No unclaimed node announces itself here. One elsewhere is taken in by its address.";
+pub const ADOPT_ADDRESS: &str = "Address";
+pub const ADOPT_CODE: &str = "Code on its screen";
+pub const ADOPT_BUTTON: &str = "Take it in";
+pub const ADOPT_ADDRESS_ERROR: &str = "That is no address of a node; expected one such as 192.168.1.20.";
+pub const NODE_ADD_TITLE: &str = "Add nodes without a person";
 pub const NODE_ADD_LEAD: &str = "A join token lets nodes in: a node that gets it at its first start, as meseta.join=TOKEN on its kernel line or --join of the agent, comes in by itself. One that runs already takes it on its claim page.";
 pub const NODE_TOKENS_NONE: &str = "There are no join tokens.";
 pub const NODE_TOKENS_TITLE: &str = "Join tokens";

@@ -81,7 +81,8 @@ pub enum Verb {
 
 /// Where passwords, tokens and sessions are kept, and what lets nodes in: what a token could use to outlive its own
 /// revocation.
-const ACCOUNTS: [&str; 3] = ["/settings", "/meseta/v1/tokens", "/meseta/v1/join-tokens"];
+const ACCOUNTS: [&str; 4] =
+    ["/settings", "/meseta/v1/tokens", "/meseta/v1/join-tokens", "/meseta/v1/unclaimed-nodes"];
 
 /// May `actor` do `verb` on `path` of API or console (e.g. `/v2/apps/hello2`)? There is one role now and a person with
 /// it may do all; a token may all but see and change who gets in.
@@ -127,6 +128,7 @@ mod tests {
             ("/settings-of-x", true),
             ("/meseta/v1/tokens/ci", false),
             ("/meseta/v1/join-tokens", false),
+            ("/meseta/v1/unclaimed-nodes", false),
         ] {
             for verb in [Verb::Read, Verb::Write] {
                 assert!(authorize(&user, verb, path));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cluster::{Cluster, Proposal, ProposeError};
+use console::adoption::{AdoptError, Adoptable, Adoption, UnclaimedNode};
 use console::{
     Backend, ClaimError, DnsStatus, Invitation, InviteError, JoinError, LeaderInfo, LogChunk, LogStream,
     LoginError, MemberStatus, NodeStatus, PasswordError, Power, Preparing, Request, SandboxError,
@@ -15,12 +16,14 @@ use model::{Applied, ClusterId, Command, DeploymentId, Origin, State, TaskId};
 use tokio::sync::watch;
 
 use super::account;
+use super::adopting::{self, Adoptee};
 use super::claim::{Claim, Logins};
 use super::init_link::{InitLink, World};
 use super::inspect::NodeInspector;
 use super::joining::{self, Joining};
 use super::logs::Logs;
 use super::machine::{self, Machine};
+use super::neighbours::Neighbours;
 use super::roster;
 use super::sandbox::NodeSandboxes;
 use crate::api::auth::password;
@@ -36,6 +39,8 @@ pub struct NodeBackend {
     pub(super) init: InitLink,
     pub(super) machine: Arc<Machine>,
     pub(super) joining: Joining,
+    pub(super) adoptee: Adoptee,
+    pub(super) neighbours: Neighbours,
     pub(super) claim: Arc<Claim>,
     pub(super) logins: Logins,
     pub(super) logs: Logs,
@@ -158,6 +163,18 @@ impl Backend for NodeBackend {
         origin: Origin,
     ) -> Result<(), PasswordError> {
         account::change_password(self, &self.logins, name, (current, new), origin).await
+    }
+
+    fn unclaimed(&self) -> Vec<UnclaimedNode> {
+        self.neighbours.unclaimed(&self.cluster.state())
+    }
+
+    async fn adopt(&self, adoption: Adoption) -> Result<(), AdoptError> {
+        adopting::adopt(self, adoption).await
+    }
+
+    fn adoptable(&self) -> Option<&dyn Adoptable> {
+        Some(self)
     }
 
     async fn join(&self, code: &str, token: &str, origin: Origin) -> Result<(), JoinError> {

@@ -25,13 +25,22 @@ impl Claim {
         &self.code
     }
 
+    /// Takes one guess of `client_ip`, or says in how many seconds the next one is allowed.
+    pub fn take_try(&self, client_ip: &str) -> Result<(), u64> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner).take(client_ip, monotonic_ms())
+    }
+
+    /// It guessed right.
+    pub fn forgive(&self, client_ip: &str) {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner).forgive(client_ip);
+    }
+
     pub fn check(&self, typed: &str, client_ip: &str) -> Result<(), ClaimError> {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        tries.take(client_ip, monotonic_ms()).map_err(|seconds| ClaimError::TooManyTries { seconds })?;
+        self.take_try(client_ip).map_err(|seconds| ClaimError::TooManyTries { seconds })?;
         if !code::matches(&self.code, typed) {
             return Err(ClaimError::WrongCode);
         }
-        tries.forgive(client_ip);
+        self.forgive(client_ip);
         Ok(())
     }
 }

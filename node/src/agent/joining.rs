@@ -23,20 +23,32 @@ pub struct Joining {
 
 /// The code is looked at first: without it nobody learns whether a token is good.
 pub async fn join(backend: &NodeBackend, code: &str, token: &str, origin: &Origin) -> Result<(), JoinError> {
-    let joining = &backend.joining;
-    let _one_at_a_time = joining.lock.lock().await;
-    if backend.cluster.state().is_claimed() || joining.joined.is_cancelled() {
-        return Err(JoinError::AlreadyClaimed);
-    }
+    is_free(backend)?;
     backend.claim.check(code, &origin.client_ip).map_err(|error| match error {
         console::ClaimError::TooManyTries { seconds } => JoinError::TooManyTries { seconds },
         _ => JoinError::WrongCode,
     })?;
     let token = Token::parse(token).map_err(|error| JoinError::BadToken(error.to_string()))?;
+    take_in(backend, &token, origin).await
+}
+
+/// An error if this node belongs to a cluster.
+pub fn is_free(backend: &NodeBackend) -> Result<(), JoinError> {
+    match backend.cluster.state().is_claimed() || backend.joining.joined.is_cancelled() {
+        true => Err(JoinError::AlreadyClaimed),
+        false => Ok(()),
+    }
+}
+
+/// Joins, whoever handed the token over.
+pub async fn take_in(backend: &NodeBackend, token: &Token, origin: &Origin) -> Result<(), JoinError> {
+    let joining = &backend.joining;
+    let _one_at_a_time = joining.lock.lock().await;
+    is_free(backend)?;
     let addresses = || backend.machine.addresses();
     let newcomer =
         Newcomer { node: backend.machine.node, key: &joining.key, addresses: &addresses, port: joining.port };
-    let joined = join::join_once(&token, &newcomer, &joining.state_dir).await;
+    let joined = join::join_once(token, &newcomer, &joining.state_dir).await;
     joined.map_err(|error| match error {
         join::JoinError::Refused(_) => JoinError::Refused(error.to_string()),
         join::JoinError::Unreachable(_) => JoinError::Unreachable(error.to_string()),

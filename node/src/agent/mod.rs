@@ -5,6 +5,7 @@
 
 mod account;
 mod addresses;
+mod adopting;
 mod backend;
 mod claim;
 mod health;
@@ -17,6 +18,7 @@ mod logs;
 mod machine;
 mod members;
 mod memory;
+mod neighbours;
 mod node_loop;
 mod register;
 mod roster;
@@ -107,6 +109,9 @@ pub struct Args {
     /// Where other nodes of the cluster reach this one
     #[arg(long, default_value = "[::]:7300", value_name = "ADDRESS")]
     peers: SocketAddr,
+    /// Announces this node to neighbours while it is unclaimed, and looks for such, by multicast DNS
+    #[arg(long)]
+    discover: bool,
     /// Joins a cluster at the first start; a token of `meseta ctl join-tokens create`
     #[arg(long, value_name = "TOKEN", value_parser = Token::parse)]
     join: Option<Token>,
@@ -211,6 +216,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     let balancer = proxy::start(&cluster, place, &loops, &shutdown);
     let (told_preparing, preparing) = watch::channel(Arc::default());
+    let neighbours = neighbours::Neighbours::default();
+    if args.discover {
+        let (states, port) = (cluster.watch(), args.http.port());
+        loops.spawn(neighbours.clone().run(states, machine.clone(), port, shutdown.clone()));
+    }
     let backend = Arc::new(backend::NodeBackend {
         cluster: cluster.clone(),
         init: init.clone(),
@@ -222,6 +232,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
             joined: joined.clone(),
             lock: tokio::sync::Mutex::new(()),
         },
+        adoptee: adopting::Adoptee::default(),
+        neighbours: neighbours.clone(),
         claim: claim.clone(),
         logins: claim::Logins::default(),
         logs,

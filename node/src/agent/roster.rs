@@ -70,14 +70,17 @@ pub async fn invite(backend: &NodeBackend, invitation: Invitation) -> Result<Str
     let proposal = Proposal { actor, origin, request_id: None, expected_version: None, command };
     let applied = backend.submit(proposal).await.map_err(InviteError::Unavailable)?;
     applied.result.map_err(InviteError::Rejected)?;
+    let authority = authority_fingerprint(&backend.cluster.state())?;
+    Ok(Token { addresses: addresses(&backend.cluster), secret, authority }.to_line())
+}
+
+/// By which other nodes know this cluster.
+pub fn authority_fingerprint(state: &State) -> Result<String, InviteError> {
     let failed = |reason: String| InviteError::Unavailable(Unavailable::Failed(reason));
-    let state = backend.cluster.state();
-    let authority =
-        state.authority.as_ref().ok_or_else(|| failed("the cluster has no authority".to_owned()))?;
-    let certificate =
-        authority::certificate(&authority.certificate).map_err(|error| failed(error.to_string()))?;
-    let addresses = addresses(&backend.cluster);
-    Ok(Token { addresses, secret, authority: fingerprint_of(&certificate) }.to_line())
+    let authority = state.authority.as_ref();
+    let authority = authority.ok_or_else(|| failed("the cluster takes in no nodes yet".to_owned()))?;
+    let certificate = authority::certificate(&authority.certificate);
+    Ok(fingerprint_of(&certificate.map_err(|error| failed(error.to_string()))?))
 }
 
 /// One address of each member, those of voters first.

@@ -1,6 +1,7 @@
 //! `meseta ctl nodes …`
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use axum::http::Method;
 use clap::Subcommand;
@@ -13,6 +14,13 @@ use super::table::{cell, render};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     List,
+    /// Nodes of the network that nobody has claimed, as they announce themselves
+    Unclaimed,
+    /// Takes in an unclaimed node by the code on its screen
+    Adopt {
+        address: IpAddr,
+        code: String,
+    },
     /// New tasks may be started on it again
     Activate {
         id: String,
@@ -45,6 +53,12 @@ pub enum Command {
 pub async fn run(client: &Client, output: &mut Output, command: Command) -> Result<(), CtlError> {
     match command {
         Command::List => list(client, output).await,
+        Command::Unclaimed => unclaimed(client, output).await,
+        Command::Adopt { address, code } => {
+            let wish = json!({ "address": address, "code": code }).to_string();
+            let answer = client.json(Method::POST, "/meseta/v1/unclaimed-nodes", Some(wish)).await?;
+            output.print(&if output.json { format!("{answer}\n") } else { format!("adopted {address}\n") })
+        }
         Command::Activate { id } => change(client, output, &id, json!({ "availability": "active" })).await,
         Command::Cordon { id } => change(client, output, &id, json!({ "availability": "cordoned" })).await,
         Command::Drain { id } => change(client, output, &id, json!({ "availability": "draining" })).await,
@@ -58,6 +72,18 @@ pub async fn run(client: &Client, output: &mut Output, command: Command) -> Resu
             output.print(&if output.json { format!("{answer}\n") } else { format!("removed {id}\n") })
         }
     }
+}
+
+async fn unclaimed(client: &Client, output: &mut Output) -> Result<(), CtlError> {
+    let answer = client.get("/meseta/v1/unclaimed-nodes").await?;
+    if output.json {
+        return output.print(&format!("{answer}\n"));
+    }
+    let nodes = answer["nodes"].as_array().into_iter().flatten();
+    let rows: Vec<[String; 3]> = nodes
+        .map(|node| [cell(&node["addresses"][0]), cell(&node["name"]), cell(&node["version"])])
+        .collect();
+    output.print(&render(["ADDRESS", "NAME", "VERSION"], &rows))
 }
 
 fn attribute(text: &str) -> Result<(String, Option<String>), String> {

@@ -96,10 +96,14 @@ fn supervise(
         ([], false) => vec![RoleName::Log, RoleName::Agent, RoleName::Balancer],
         (named, _) => named.to_vec(),
     };
+    let mut agent_arguments = args.agent_arguments;
+    if args.appliance {
+        agent_arguments.push("--discover".into());
+    }
     // Without the program the role would only end again and again.
     roles.retain(|role| *role != RoleName::Balancer || crate::proxy::role::is_possible(&args.paths));
     let role_logs = role_log::RoleLogs::new(&args.paths, args.appliance);
-    let mut shell = Shell::new(args.paths, &roles, args.agent_arguments, signals, role_logs)?;
+    let mut shell = Shell::new(args.paths, &roles, agent_arguments, signals, role_logs)?;
     shell.board = board;
     shell.machine.expect_ready(ready_by);
     if let Some(extra) = extra {

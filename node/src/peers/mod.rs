@@ -2,9 +2,11 @@
 //!
 //! Each node has a key of its own (`key`), made once. The cluster has an authority, kept in its state, so that every
 //! server can admit a node and renew its own certificate (`authority`). Who a connection comes from is the name in a
-//! certificate of that authority (`tls`); what has no certificate may only ask to be let in (`join`).
+//! certificate of that authority (`tls`); what has no certificate may only ask to be let in (`join`);
+//! an unclaimed one is taken in by the code on its screen (`adoption`).
 //! What a task's own node must answer is handed on to it (`relay`).
 
+pub mod adoption;
 pub mod authority;
 pub mod credentials;
 pub mod join;

@@ -1,5 +1,6 @@
 //! `scripts/lab` as people use it: real nodes in network namespaces of their own, which are killed, cut off and frozen.
 
+mod adoption;
 mod drain;
 mod one;
 mod several;

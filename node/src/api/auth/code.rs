@@ -22,7 +22,8 @@ pub fn matches(code: &str, typed: &str) -> bool {
     !code.is_empty() && bool::from(code.as_bytes().ct_eq(typed.as_bytes()))
 }
 
-fn canonical(text: &str) -> String {
+/// As it goes into comparisons and key exchanges.
+pub fn canonical(text: &str) -> String {
     let kept = text.chars().filter(|c| c.is_ascii_alphanumeric()).take(4 * CODE_CHARS);
     kept.map(|c| c.to_ascii_uppercase()).collect()
 }

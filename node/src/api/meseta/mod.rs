@@ -1,5 +1,6 @@
 //! Our own API under `/meseta/v1`: what Marathon has no place for. Described by `openapi.json` beside this file.
 
+mod adopt;
 mod claim;
 mod files;
 mod logs;
@@ -38,12 +39,17 @@ pub fn operations() -> Vec<Operation> {
     vec![
         open(post("/meseta/v1/claim", routing::post(claim::claim))),
         open(post("/meseta/v1/join", routing::post(claim::join))),
+        open(get("/meseta/v1/adopt", routing::get(adopt::identity))),
+        open(post("/meseta/v1/adopt/begin", routing::post(adopt::begin))),
+        open(post("/meseta/v1/adopt/finish", routing::post(adopt::finish))),
         open(get("/meseta/v1/openapi.json", routing::get(openapi))),
         get("/meseta/v1/node", routing::get(node::show)),
         post("/meseta/v1/node/power", routing::post(node::power)),
         get("/meseta/v1/nodes", routing::get(nodes::list)),
         patch("/meseta/v1/nodes/{node}", routing::patch(nodes::change)),
         delete("/meseta/v1/nodes/{node}", routing::delete(nodes::remove)),
+        get("/meseta/v1/unclaimed-nodes", routing::get(adopt::list)),
+        post("/meseta/v1/unclaimed-nodes", routing::post(adopt::adopt)),
         get("/meseta/v1/join-tokens", routing::get(nodes::tokens)),
         post("/meseta/v1/join-tokens", routing::post(nodes::invite)),
         delete("/meseta/v1/join-tokens/{name}", routing::delete(nodes::revoke)),

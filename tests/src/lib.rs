@@ -11,6 +11,7 @@ pub mod http;
 pub mod image;
 pub mod init;
 pub mod iso;
+pub mod lab;
 pub mod leftovers;
 pub mod network;
 pub mod node;

@@ -16,6 +16,7 @@ pub mod node;
 mod node_change;
 pub mod nodes;
 pub mod output;
+mod rebalance;
 pub mod review;
 pub mod sandbox;
 pub mod search;

@@ -11,7 +11,7 @@ use model::{Command, NodeId, limits, servers};
 use serde::Deserialize;
 
 use super::confirm::ConfirmPage;
-use super::node_change;
+use super::{node_change, rebalance};
 use crate::adoption::{AdoptError, Adoption, UnclaimedNode};
 use crate::context::{Context, Fields, Frame, Query, Tab, render, status_of};
 use crate::view::task::Moment;
@@ -31,6 +31,9 @@ pub struct Asked {
     /// Id of a node that is to be changed.
     #[serde(default)]
     change: String,
+    /// Anything: how load would be evened out.
+    #[serde(default)]
+    rebalance: String,
 }
 
 #[derive(Template)]
@@ -92,6 +95,9 @@ struct Said {
 pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
     if let Some((id, member)) = find(&context, &asked.change) {
         return node_change::show(&context, id, &member);
+    }
+    if !asked.rebalance.is_empty() {
+        return rebalance::show(&context).await;
     }
     if asked.remove.is_empty() && asked.change.is_empty() {
         return page(&context, Said::default());
@@ -187,6 +193,7 @@ fn token_row(token: &JoinToken, context: &Context) -> TokenRow {
 pub async fn act(context: Context, fields: Fields) -> Response {
     match fields.get("action") {
         "invite" => invite(&context, &fields).await,
+        "rebalance" => rebalance::act(&context).await,
         "adopt" => adopt(&context, &fields).await,
         "revoke" => {
             let command = Command::DeleteJoinToken { name: fields.get("name").to_owned() };

@@ -35,6 +35,16 @@ pub const AVAILABILITIES: [(Availability, &str, &str); 3] = [
 ];
 pub const NODE_REMOVE: &str = "Remove";
 pub const NODE_REMOVE_BUTTON: &str = "Remove the node for ever";
+pub const REBALANCE_LINK: &str = "Even out the load…";
+pub const REBALANCE_TITLE: &str = "Even out the load";
+pub const REBALANCE_LEAD: &str = "These instances would move. Each one's successor serves before it ends; loads are the mean of used processors and memory, as apps asked for them.";
+pub const REBALANCE_NONE: &str =
+    "Nothing is to be gained: the nodes are loaded alike, or what runs on the fullest may not move.";
+pub const REBALANCE_INSTANCE: &str = "Instance of";
+pub const REBALANCE_FROM: &str = "From";
+pub const REBALANCE_TO: &str = "To";
+pub const REBALANCE_LOAD: &str = "Load";
+pub const REBALANCE_BUTTON: &str = "Move them";
 pub const ADOPT_TITLE: &str = "Take in a node";
 pub const ADOPT_LEAD: &str = "Power it on in this network: it shows its address and a code on its screen. The code proves both sides to each other, so nobody between can take the node or slip in another.";
 pub const ADOPT_FOUND: &str = "Found in this network";

@@ -19,6 +19,7 @@ pub mod membership;
 pub mod node;
 #[cfg(test)]
 mod properties;
+pub mod rebalance;
 pub mod schedule;
 pub mod servers;
 pub mod state;

@@ -21,6 +21,12 @@ pub enum Command {
         address: IpAddr,
         code: String,
     },
+    /// What would move so that nodes are loaded alike
+    Rebalance {
+        /// Move it
+        #[arg(long)]
+        run: bool,
+    },
     /// New tasks may be started on it again
     Activate {
         id: String,
@@ -59,6 +65,7 @@ pub async fn run(client: &Client, output: &mut Output, command: Command) -> Resu
             let answer = client.json(Method::POST, "/meseta/v1/unclaimed-nodes", Some(wish)).await?;
             output.print(&if output.json { format!("{answer}\n") } else { format!("adopted {address}\n") })
         }
+        Command::Rebalance { run } => rebalance(client, output, run).await,
         Command::Activate { id } => change(client, output, &id, json!({ "availability": "active" })).await,
         Command::Cordon { id } => change(client, output, &id, json!({ "availability": "cordoned" })).await,
         Command::Drain { id } => change(client, output, &id, json!({ "availability": "draining" })).await,
@@ -72,6 +79,18 @@ pub async fn run(client: &Client, output: &mut Output, command: Command) -> Resu
             output.print(&if output.json { format!("{answer}\n") } else { format!("removed {id}\n") })
         }
     }
+}
+
+async fn rebalance(client: &Client, output: &mut Output, run: bool) -> Result<(), CtlError> {
+    let at = "/meseta/v1/rebalance";
+    let answer = if run { client.json(Method::POST, at, None).await? } else { client.get(at).await? };
+    if output.json {
+        return output.print(&format!("{answer}\n"));
+    }
+    let moves = answer["moves"].as_array().into_iter().flatten();
+    let rows: Vec<[String; 3]> =
+        moves.map(|step| ["task", "from", "to"].map(|key| cell(&step[key]))).collect();
+    output.print(&render(["TASK", "FROM", "TO"], &rows))
 }
 
 async fn unclaimed(client: &Client, output: &mut Output) -> Result<(), CtlError> {

@@ -245,12 +245,14 @@ impl Network {
         bridge::remove_links_but(&self.0.handle, |name| links.contains(name)).await
     }
 
-    /// Removes bridge and rules: the node goes down, and off the image its machine stays.
+    /// Removes links, bridge and rules: the node goes down, and off the image its machine stays.
     pub async fn close(&self) -> Result<(), NetworkError> {
         if self.0.table.borrow().subnet.is_none() {
             return Ok(());
         }
         nat::remove().await?;
+        // They are found by their bridge.
+        bridge::remove_links_but(&self.0.handle, |_| false).await?;
         bridge::remove_bridge(&self.0.handle).await
     }
 }

@@ -1,6 +1,6 @@
 //! How a task says that it runs: it connects to a socket of ours, and the arrival is the stamp.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -13,19 +13,24 @@ const RING_MS_MAX: u16 = 60_000;
 #[derive(Debug)]
 pub struct Bell {
     listener: TcpListener,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Bell {
     pub fn new() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("a port to be called at")?;
-        let port = listener.local_addr()?.port();
-        Ok(Self { listener, port })
+        Self::at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// For nodes in networks of their own.
+    pub fn at(ip: Ipv4Addr) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((ip, 0)).context("a port to be called at")?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
     }
 
     /// The command of a task in the host's network that rings once and stays.
     pub fn command(&self) -> String {
-        format!("nc 127.0.0.1 {} </dev/null; sleep 100000", self.port)
+        format!("nc {} {} </dev/null; sleep 100000", self.address.ip(), self.address.port())
     }
 
     /// Waits for `count` tasks to ring, and returns the stamp of the last one.

@@ -6,6 +6,7 @@
 mod balancer;
 mod bell;
 mod boot;
+mod cluster;
 mod dns;
 mod docker;
 mod idle;
@@ -30,7 +31,7 @@ pub struct Settings {
     pub peers: bool,
 }
 
-pub const ALL: [Bench; 11] = [
+pub const ALL: [Bench; 14] = [
     Bench { name: "start", run: starts::one },
     Bench { name: "start-many", run: starts::many },
     Bench { name: "memory", run: memory::agent },
@@ -40,6 +41,9 @@ pub const ALL: [Bench; 11] = [
     Bench { name: "page", run: page::first },
     Bench { name: "dns", run: dns::answers },
     Bench { name: "live", run: live::visible },
+    Bench { name: "leader-kill", run: cluster::leader_kill },
+    Bench { name: "hand-over", run: cluster::hand_over },
+    Bench { name: "node-kill", run: cluster::node_kill },
     Bench { name: "image", run: boot::size },
     Bench { name: "boot", run: boot::boot },
 ];

@@ -200,6 +200,7 @@ fn the_inside_in_every_light() {
     let nodes = node.http.get("/meseta/v1/nodes").unwrap().expect(200).json();
     let id = nodes["nodes"][0]["id"].as_str().expect("the cluster has been founded").to_owned();
     inspect(&browser, "node-change", &format!("/nodes?change={id}"));
+    inspect(&browser, "rebalance", "/nodes?rebalance=plan");
     browser.open("/settings");
     browser.fill("#token-name", "deploy");
     browser.click("[value=create]");

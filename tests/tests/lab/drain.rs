@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::Lab;
 
-const SLEEPERS: &str = r#"{"id":"sleepers","cmd":"exec sleep 1000","cpus":0.1,"mem":16,"instances":3}"#;
+const SLEEPERS: &str = r#"{"id":"sleepers","cmd":"exec sleep 1000","cpus":0.2,"mem":16,"instances":3}"#;
 
 /// The node's entry in the list of nodes, as node `asked` has it.
 fn listed(lab: &Lab, asked: usize, n: usize) -> Value {
@@ -47,8 +47,18 @@ fn a_drained_node_is_emptied_without_a_gap_and_given_nothing() {
     assert_eq!(more.status, 200, "{more}");
     lab.until("six run", || lab.runs(asked, "sleepers", 6));
     assert!(!lab.hosts(asked, "sleepers").contains(&gone));
+    lab.until("nothing is being deployed", || {
+        let app = lab.json(asked, "/v2/apps/sleepers")["app"]["deployments"].clone();
+        if app.as_array().is_some_and(Vec::is_empty) { Ok(()) } else { Err(app.to_string()) }
+    });
 
     assert_eq!(change(&lab, asked, drained, &json!({ "availability": "active" })), 200);
+    let planned = lab.json(asked, "/meseta/v1/rebalance")["moves"].as_array().map_or(0, Vec::len);
+    lab.node(asked).post("/meseta/v1/rebalance", "").expect("an answer").expect(202);
+    lab.until("the load is evened out", || {
+        let there = lab.hosts(asked, "sleepers").iter().filter(|host| **host == gone).count();
+        if there == planned && planned == 2 { Ok(()) } else { Err(format!("{there} of {planned}")) }
+    });
     let there = r#"{"id":"there","cmd":"exec sleep 1000","cpus":0.1,"mem":16,"constraints":[["rack","CLUSTER","r9"]]}"#;
     lab.node(asked).post("/v2/apps", there).expect("an answer").expect(201);
     assert_eq!(change(&lab, asked, drained, &json!({ "attributes": { "rack": "r9" } })), 200);

@@ -156,7 +156,7 @@ impl State {
     }
 
     /// Tasks that people want elsewhere, or there after all.
-    pub(super) fn move_tasks(&mut self, tasks: &[TaskId], cancel: bool) -> Result<Outcome, Reject> {
+    pub(crate) fn move_tasks(&mut self, tasks: &[TaskId], cancel: bool) -> Result<Outcome, Reject> {
         if let Some(unknown) = tasks.iter().find(|task| self.task(task).is_none()) {
             return Err(Reject::Invalid {
                 path: "/tasks".to_owned(),
@@ -167,6 +167,16 @@ impl State {
             self.set_displaced(task, !cancel);
         }
         Ok(Outcome::Done)
+    }
+
+    /// For plans: as if `task` ran on `node` already.
+    pub(crate) fn relocate(&mut self, id: &TaskId, node: NodeId, ports: Vec<u16>) {
+        let Some(app) = self.task_apps.get(id).cloned() else { return };
+        let Some(app) = self.app_mut(&app) else { return };
+        if let Some(task) = app.tasks.get_mut(id) {
+            let task = Arc::make_mut(task);
+            (task.node, task.ports, task.displaced) = (node, ports, false);
+        }
     }
 
     fn set_displaced(&mut self, id: &TaskId, displaced: bool) {

@@ -48,6 +48,8 @@ pub fn operations() -> Vec<Operation> {
         get("/meseta/v1/nodes", routing::get(nodes::list)),
         patch("/meseta/v1/nodes/{node}", routing::patch(nodes::change)),
         delete("/meseta/v1/nodes/{node}", routing::delete(nodes::remove)),
+        get("/meseta/v1/rebalance", routing::get(nodes::balance)),
+        post("/meseta/v1/rebalance", routing::post(nodes::rebalance)),
         get("/meseta/v1/unclaimed-nodes", routing::get(adopt::list)),
         post("/meseta/v1/unclaimed-nodes", routing::post(adopt::adopt)),
         get("/meseta/v1/join-tokens", routing::get(nodes::tokens)),

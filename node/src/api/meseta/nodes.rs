@@ -1,6 +1,7 @@
 //! The nodes of the cluster: who they are, what they may do, letting in more, removing one, moving a task off one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State as Extract};
@@ -8,7 +9,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use console::{Invitation, InviteError, MemberRole};
 use model::membership::{Availability, NodeChange};
-use model::{Command, NodeId, TaskId, servers};
+use model::rebalance::{self, Move};
+use model::{Command, NodeId, State, TaskId, servers};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -81,6 +83,28 @@ async fn propose_move(api: &Api, caller: &Caller, id: &str, cancel: bool) -> Res
     let task = task.ok_or_else(|| ApiError::not_found(format!("there is no live task {id:?}")))?;
     api.propose(caller, None, Command::MoveTasks { tasks: vec![task], cancel }).await?;
     Ok(())
+}
+
+/// GET /meseta/v1/rebalance
+pub async fn balance(Extract(api): Extract<Api>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(json!({ "moves": moves(api.backend.state()).await? })))
+}
+
+/// POST /meseta/v1/rebalance: does what the plan says now.
+pub async fn rebalance(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    let moves = moves(api.backend.read().await?).await?;
+    let tasks = moves.iter().map(|step| step.task.clone()).collect();
+    api.propose(&caller, None, Command::MoveTasks { tasks, cancel: false }).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "moves": moves }))).into_response())
+}
+
+/// Many plans of the scheduler: not on a thread that answers others.
+async fn moves(state: Arc<State>) -> Result<Vec<Move>, ApiError> {
+    let planned = tokio::task::spawn_blocking(move || rebalance::plan(&state)).await;
+    planned.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 /// DELETE /meseta/v1/nodes/{node}

@@ -4,9 +4,10 @@ use super::{app, events_since, spec};
 use crate::app::{AppSpec, UnreachableStrategy};
 use crate::command::{Command, FEATURE_LEVEL, Outcome, Reject};
 use crate::membership::{Applicant, Availability, NodeChange};
+use crate::node::Resources;
 use crate::task::{EndState, KillReason};
 use crate::testing::{self, Lab};
-use crate::{NodeId, Timestamp};
+use crate::{NodeId, Timestamp, rebalance};
 
 /// A cluster of node 1 that has been claimed and takes in others.
 fn founded() -> Lab {
@@ -179,6 +180,37 @@ fn one_task_is_moved_to_another_node() {
     let after = lab.tasks().remove(0);
     assert!(after.node != before.node && !after.displaced && lab.tasks().len() == 1, "{after:?}");
     refused(lab.run(moved(false)), "does not live");
+}
+
+#[test]
+fn the_load_of_a_full_node_is_evened_out_as_it_was_announced() {
+    let mut lab = several(2);
+    let wish = |instances| AppSpec {
+        resources: Resources { cpu_milli: 100, mem_mib: 100, disk_mib: 0 },
+        ..spec(instances, "a")
+    };
+    change(&mut lab, 2, Availability::Cordoned);
+    lab.put(wish(6));
+    lab.settle();
+    assert_eq!(rebalance::plan(&lab.state), [], "the only other node takes nothing");
+    change(&mut lab, 2, Availability::Active);
+    let moves = rebalance::plan(&lab.state);
+    assert_eq!(moves.len(), 3, "{moves:#?}");
+    assert!(moves.iter().all(|step| (step.from, step.to) == (NodeId(1), NodeId(2))), "{moves:#?}");
+    assert!(moves.windows(2).all(|two| two[0].from_load.after == two[1].from_load.before), "{moves:#?}");
+    let tasks = moves.into_iter().map(|step| step.task).collect();
+    lab.must(Command::MoveTasks { tasks, cancel: false });
+    lab.settle();
+    let there = lab.tasks().iter().filter(|task| task.node == NodeId(2)).count();
+    assert_eq!((lab.tasks().len(), there), (6, 3));
+    assert_eq!(rebalance::plan(&lab.state), []);
+    // What must not run twice does not move by itself.
+    change(&mut lab, 2, Availability::Cordoned);
+    let labels = [("MESETA_EXCLUSIVE".to_owned(), "true".to_owned())].into();
+    lab.put(AppSpec { labels, ..wish(6) });
+    lab.settle();
+    change(&mut lab, 2, Availability::Active);
+    assert_eq!(rebalance::plan(&lab.state), []);
 }
 
 #[test]

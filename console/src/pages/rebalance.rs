@@ -1,0 +1,64 @@
+//! The plan by which load would be evened out, and starting it: part of `/nodes`.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use model::rebalance::{self, Change, Move};
+use model::{Command, NodeId, State};
+
+use super::nodes;
+use crate::context::{Context, Frame, Tab, render};
+use crate::strings as t;
+
+#[derive(Template)]
+#[template(path = "rebalance.html")]
+struct RebalancePage {
+    frame: Frame,
+    moves: Vec<MoveRow>,
+}
+
+struct MoveRow {
+    app: String,
+    task: String,
+    from: String,
+    to: String,
+    from_load: String,
+    to_load: String,
+}
+
+/// Many plans of the scheduler: not on a thread that answers others. Empty if that thread died.
+async fn moves(state: Arc<State>) -> Vec<Move> {
+    tokio::task::spawn_blocking(move || rebalance::plan(&state)).await.unwrap_or_default()
+}
+
+pub async fn show(context: &Context) -> Response {
+    let moves = moves(context.backend.state()).await;
+    let rows = moves.iter().map(|step| row(&context.state, step)).collect();
+    render(&RebalancePage { frame: context.frame(t::REBALANCE_TITLE, Tab::Node), moves: rows })
+}
+
+fn row(state: &State, step: &Move) -> MoveRow {
+    let name = |id: &NodeId| state.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name.clone());
+    let percent = |Change { before, after }| format!("{} → {} %", before / 10, after / 10);
+    MoveRow {
+        app: step.app.to_string(),
+        task: step.task.to_string(),
+        from: name(&step.from),
+        to: name(&step.to),
+        from_load: percent(step.from_load),
+        to_load: percent(step.to_load),
+    }
+}
+
+pub async fn act(context: &Context) -> Response {
+    let tasks = moves(context.backend.state()).await.into_iter().map(|step| step.task).collect();
+    match nodes::change(context, Command::MoveTasks { tasks, cancel: false }).await {
+        Ok(()) => nodes::back(),
+        Err((StatusCode::CONFLICT, error)) => {
+            context.problem(StatusCode::CONFLICT, t::REBALANCE_TITLE, error)
+        }
+        Err((status, error)) => context.problem(status, t::UNAVAILABLE, error),
+    }
+}

@@ -7,6 +7,9 @@ use tests::vm::{Hardware, Vm};
 const HARDWARE: Hardware = Hardware { uefi: true, devices: "virtio", memory_mib: 512, disk: "2G" };
 const MEMORY: &str = "/grub/grubenv";
 const INITRD: &str = "/slotA/initrd";
+/// Where an erofs begins its superblock, and how.
+const EROFS_OFFSET: usize = 1024;
+const EROFS_MAGIC: [u8; 4] = 0xe0f5_e1e2_u32.to_le_bytes();
 const SETTINGS: &str = "/slotA/slot.env";
 
 /// What the boot loader is to remember: A is wanted, with so many tries; B is whole.
@@ -66,7 +69,7 @@ fn a_slot_that_fails_leaves_the_machine_to_the_other() {
     let memory = String::from_utf8(disk.get(MEMORY)).unwrap();
     assert!(memory.contains("tries_A=0") && memory.contains("tries_B=3"), "{memory}");
 
-    // Its root: the boot breaks off, every try of it.
+    // Its initrd is cut short: the boot breaks off, every try of it.
     disk.put("/slotA/kernel", kernel);
     disk.put(INITRD, &initrd[..initrd.len() / 2]);
     disk.put(SETTINGS, &environment(&[("kernel_line".to_owned(), line.replace("panic=10", "panic=1"))]));
@@ -74,6 +77,20 @@ fn a_slot_that_fails_leaves_the_machine_to_the_other() {
     vm.start();
     wait_for_error(&vm, "SLOT A WAS GIVEN UP: none of its boots became ready. SLOT B RUNS IN ITS PLACE");
     assert_eq!(boots(&vm, "A"), 2, "{}", vm.serial_tail());
+    vm.stop();
+
+    // All files of its initrd are there, but the root in it is none any more.
+    let mut rootless = initrd.clone();
+    let root = (0..rootless.len())
+        .step_by(4)
+        .find(|at| rootless.get(at + EROFS_OFFSET..).is_some_and(|from| from.starts_with(&EROFS_MAGIC)));
+    let root = root.expect("the initrd holds the root as it is");
+    rootless[root..root + 2 * EROFS_OFFSET].fill(0);
+    disk.put(INITRD, &rootless);
+    remember(&disk, 1);
+    vm.start();
+    wait_for_error(&vm, "SLOT A WAS GIVEN UP: none of its boots became ready. SLOT B RUNS IN ITS PLACE");
+    assert_eq!(boots(&vm, "A"), 1, "{}", vm.serial_tail());
     vm.stop();
 
     // It starts, but is not ready in time: one second is never enough.

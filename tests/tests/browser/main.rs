@@ -10,5 +10,6 @@ mod keyboard;
 mod live;
 mod looks;
 mod mistakes;
+mod nodes;
 mod person;
 mod walk;

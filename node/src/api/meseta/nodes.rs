@@ -79,7 +79,10 @@ pub async fn leave_task(
 }
 
 async fn propose_move(api: &Api, caller: &Caller, id: &str, cancel: bool) -> Result<(), ApiError> {
-    let task = TaskId::parse(id).ok().filter(|task| api.backend.state().task(task).is_some());
+    // One that is to end already is nobody's to move.
+    let state = api.backend.state();
+    let is_wanted = |task: &TaskId| state.task(task).is_some_and(|(_, task)| task.is_wanted());
+    let task = TaskId::parse(id).ok().filter(is_wanted);
     let task = task.ok_or_else(|| ApiError::not_found(format!("there is no live task {id:?}")))?;
     api.propose(caller, None, Command::MoveTasks { tasks: vec![task], cancel }).await?;
     Ok(())

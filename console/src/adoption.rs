@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{InviteError, JoinError};
 
+/// Where a node's console and API listen without TLS, unless it was told another port.
+pub const CONSOLE_PORT: u16 = 8080;
+
 /// A node of this network that belongs to nobody, as it announces itself: what it says of itself is not proven.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct UnclaimedNode {

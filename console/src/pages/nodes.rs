@@ -12,14 +12,12 @@ use serde::Deserialize;
 
 use super::confirm::ConfirmPage;
 use super::{node_change, rebalance};
-use crate::adoption::{AdoptError, Adoption, UnclaimedNode};
+use crate::adoption::{AdoptError, Adoption, CONSOLE_PORT, UnclaimedNode};
 use crate::context::{Context, Fields, Frame, Query, Tab, render, status_of};
 use crate::view::task::Moment;
 use crate::view::words;
 use crate::{Invitation, InviteError, MemberRole, MemberStatus, strings as t};
 
-/// Where a node listens that was told no other port.
-const CONSOLE_PORT: u16 = 8080;
 const HOUR_MS: u64 = 3_600_000;
 const HOURS_MAX: u64 = 8_760;
 
@@ -193,7 +191,7 @@ fn token_row(token: &JoinToken, context: &Context) -> TokenRow {
 pub async fn act(context: Context, fields: Fields) -> Response {
     match fields.get("action") {
         "invite" => invite(&context, &fields).await,
-        "rebalance" => rebalance::act(&context).await,
+        "rebalance" => rebalance::act(&context, &fields).await,
         "adopt" => adopt(&context, &fields).await,
         "revoke" => {
             let command = Command::DeleteJoinToken { name: fields.get("name").to_owned() };

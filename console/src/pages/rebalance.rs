@@ -1,15 +1,13 @@
 //! The plan by which load would be evened out, and starting it: part of `/nodes`.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use model::rebalance::{self, Change, Move};
-use model::{Command, NodeId, State};
+use model::{Command, NodeId, State, TaskId};
 
 use super::nodes;
-use crate::context::{Context, Frame, Tab, render};
+use crate::context::{Context, Fields, Frame, Tab, render};
 use crate::strings as t;
 
 #[derive(Template)]
@@ -28,13 +26,10 @@ struct MoveRow {
     to_load: String,
 }
 
-/// Many plans of the scheduler: not on a thread that answers others. Empty if that thread died.
-async fn moves(state: Arc<State>) -> Vec<Move> {
-    tokio::task::spawn_blocking(move || rebalance::plan(&state)).await.unwrap_or_default()
-}
-
 pub async fn show(context: &Context) -> Response {
-    let moves = moves(context.backend.state()).await;
+    let state = context.state.clone();
+    // Many plans of the scheduler: not on a thread that answers others. Empty if that thread died.
+    let moves = tokio::task::spawn_blocking(move || rebalance::plan(&state)).await.unwrap_or_default();
     let rows = moves.iter().map(|step| row(&context.state, step)).collect();
     render(&RebalancePage { frame: context.frame(t::REBALANCE_TITLE, Tab::Node), moves: rows })
 }
@@ -52,8 +47,10 @@ fn row(state: &State, step: &Move) -> MoveRow {
     }
 }
 
-pub async fn act(context: &Context) -> Response {
-    let tasks = moves(context.backend.state()).await.into_iter().map(|step| step.task).collect();
+/// Moves what was shown, not what a plan of this moment would say.
+pub async fn act(context: &Context, fields: &Fields) -> Response {
+    let shown = fields.others().filter(|(name, _)| *name == "task").take(rebalance::MOVES_MAX);
+    let tasks = shown.filter_map(|(_, task)| TaskId::parse(task).ok()).collect();
     match nodes::change(context, Command::MoveTasks { tasks, cancel: false }).await {
         Ok(()) => nodes::back(),
         Err((StatusCode::CONFLICT, error)) => {

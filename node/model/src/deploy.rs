@@ -6,7 +6,8 @@
 use crate::app::{AppSpec, Millionths, UpgradeStrategy};
 use crate::state::App;
 
-/// An app's live tasks, counted. *Old* ones run another configuration than the app wants now, or are to move. *Running* are those
+/// An app's live tasks, counted. *Old* ones run another configuration than the app wants now, or are to move.
+/// *Running* are those
 /// that serve: where the app has health checks, only tasks that passed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {

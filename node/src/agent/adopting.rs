@@ -10,7 +10,7 @@ use console::adoption::{AdoptError, Adoptable, Adoption, Begin, Begun, Finish, F
 use console::{Invitation, JoinError};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use hyper_util::rt::TokioIo;
 use model::{Command, Origin};
 use rand::Rng;
@@ -114,24 +114,25 @@ async fn call<T: DeserializeOwned>(
             .map_err(|error| AdoptError::Odd(error.to_string()))?;
         let answer = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
         let status = answer.status();
+        let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-        Ok((status, body.map_err(|error| AdoptError::Odd(error.to_string()))?.to_bytes()))
+        Ok((status, wait, body.map_err(|error| AdoptError::Odd(error.to_string()))?.to_bytes()))
     };
     let late = || AdoptError::Unreachable(format!("no answer within {} s", PATIENCE.as_secs()));
-    let (status, body) = timeout(PATIENCE, exchange).await.map_err(|_| late())??;
+    let (status, wait, body) = timeout(PATIENCE, exchange).await.map_err(|_| late())??;
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| AdoptError::Odd(error.to_string()));
     }
-    Err(refusal(status, &body))
+    Err(refusal(status, wait, &body))
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> AdoptError {
+fn refusal(status: StatusCode, wait: Option<u64>, body: &[u8]) -> AdoptError {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let said: String = body["message"].as_str().unwrap_or_default().chars().take(200).collect();
     match status {
         StatusCode::FORBIDDEN => AdoptError::WrongCode,
         StatusCode::CONFLICT => AdoptError::AlreadyClaimed,
-        StatusCode::TOO_MANY_REQUESTS => AdoptError::TooManyTries { seconds: 60 },
+        StatusCode::TOO_MANY_REQUESTS => AdoptError::TooManyTries { seconds: wait.unwrap_or(1) },
         StatusCode::NOT_FOUND => AdoptError::Odd("it is no node of this kind".to_owned()),
         status => AdoptError::Odd(format!("{status} {said}")),
     }

@@ -4,12 +4,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use console::adoption::CONSOLE_PORT;
 use mdns_sd::{DaemonEvent, IfKind, ServiceDaemon, ServiceInfo};
 use tokio::sync::mpsc;
 
 const SERVICE: &str = "_http._tcp.local.";
-/// Where the console listens without TLS.
-pub const CONSOLE_PORT: u16 = 8080;
 const RETRY: Duration = Duration::from_secs(5);
 
 /// What is announced where. Empty of addresses, nothing is.

@@ -7,7 +7,9 @@ use axum::extract::{Extension, FromRequest, Request, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use console::JoinError;
-use console::adoption::{AdoptError, Adoptable, Adoption, Begin, Begun, Finish, Finished, Identity};
+use console::adoption::{
+    AdoptError, Adoptable, Adoption, Begin, Begun, CONSOLE_PORT, Finish, Finished, Identity,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,9 +17,6 @@ use crate::api::Api;
 use crate::api::auth::{Caller, caller_without_login};
 use crate::api::body::{self, Text};
 use crate::api::error::ApiError;
-
-/// Where a node's API listens unless it was told another port.
-const PORT: u16 = 8080;
 
 /// GET /meseta/v1/unclaimed-nodes
 pub async fn list(Extract(api): Extract<Api>) -> Json<Value> {
@@ -34,7 +33,7 @@ struct Wish {
 }
 
 fn port() -> u16 {
-    PORT
+    CONSOLE_PORT
 }
 
 /// POST /meseta/v1/unclaimed-nodes

@@ -85,6 +85,15 @@ impl Browser {
         });
     }
 
+    /// The path, once it begins with `beginning`: what was clicked leads there, which the driver does not wait for.
+    #[track_caller]
+    pub fn wait_for_path_below(&self, beginning: &str) -> String {
+        self.wait(&format!("the browser is below {beginning}"), || {
+            let at = self.path();
+            if at.starts_with(beginning) { Ok(at) } else { Err(at) }
+        })
+    }
+
     /// All that a person can read on the page.
     pub fn text(&self) -> String {
         self.text_of("body").unwrap_or_default()

@@ -39,9 +39,7 @@ fn the_whole_life_of_an_app_by_keyboard() {
     browser.wait_for_text("#running", "Running");
 
     follow(&browser, "#running th a");
-    browser.wait("the task's page is there", || {
-        if browser.path().starts_with("/tasks/") { Ok(()) } else { Err(browser.path()) }
-    });
+    browser.wait_for_path_below("/tasks/");
     follow(&browser, "h1 a");
     browser.wait_for_path("/apps/keys");
 

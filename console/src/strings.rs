@@ -317,6 +317,7 @@ pub fn health_check(what: &str, interval: &str) -> String {
 }
 
 // Tasks
+pub const TASK_UNREACHABLE: &str = "Its node does not answer";
 pub const TASK_STAGING: &str = "Staging";
 pub const TASK_STARTING: &str = "Starting";
 pub const TASK_RUNNING: &str = "Running";

@@ -46,6 +46,9 @@ pub struct MemberStatus {
     /// Cluster time since when it does not answer.
     #[serde(serialize_with = "as_dates")]
     pub lost_since: Option<Timestamp>,
+    /// Cluster time since when nothing exclusive runs on it, lost as it is.
+    #[serde(serialize_with = "as_dates")]
+    pub fenced_at: Option<Timestamp>,
     #[serde(serialize_with = "as_text")]
     pub admitted_at: Timestamp,
     /// Of the program it runs; empty before it has come up.

@@ -112,6 +112,8 @@ mod tests {
             port: 1,
             admitted_at: model::Timestamp(0),
             lost_since: None,
+            fenced_at: None,
+            losses: Vec::new(),
             availability: Availability::Active,
             name: None,
             attributes: [("zone", "a"), ("rack", "r0")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),

@@ -150,7 +150,7 @@ fn sentence(members: &[MemberStatus]) -> String {
 }
 
 fn row(member: MemberStatus) -> MemberRow {
-    let (reach, class) = t::member_reach(member.reach);
+    let (reach, class) = t::member_reach(member.reach, member.fenced_at.is_some());
     let addresses: Vec<String> = member.addresses.iter().map(ToString::to_string).collect();
     MemberRow {
         id: member.id.to_string(),

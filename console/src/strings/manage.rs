@@ -252,6 +252,10 @@ pub const EVENT_NODE_REGISTERED: &str = "made itself known.";
 pub const EVENT_NODE_ADMITTED: &str = "was let into the cluster.";
 pub const EVENT_NODE_REMOVED: &str = "was removed from the cluster.";
 pub const EVENT_NODE_LOST: &str = "does not answer.";
+pub const EVENT_NODE_FENCED: &str =
+    "is fenced: its exclusive instances have ended, and may be started elsewhere.";
+pub const EVENT_NODE_QUARANTINED: &str =
+    "is quarantined: it was lost again and again. It is given no new instances until a person says so.";
 pub const EVENT_NODE_BACK: &str = "answers again.";
 pub const EVENT_SESSIONS: &str = "Everybody was logged out.";
 pub const EVENT_APP_DELETED: &str = "is gone.";

@@ -18,6 +18,8 @@ pub const NODE_SINCE: &str = "since";
 pub const NODE_CHANGE: &str = "Change";
 pub const NODE_CHANGE_BUTTON: &str = "Save";
 pub const NODE_AVAILABILITY: &str = "What runs on it";
+pub const NODE_QUARANTINED: &str =
+    "quarantined: lost again and again, so it takes no new instances until you choose what runs on it";
 pub const NODE_NAME: &str = "Name";
 pub const NODE_NAME_HINT: &str = "Letters, digits, dashes, underscores and dots.";
 pub const NODE_ATTRIBUTES: &str = "Attributes";
@@ -91,8 +93,9 @@ pub fn member_role(role: MemberRole) -> &'static str {
 }
 
 /// The word and the class of its mark.
-pub fn member_reach(reach: MemberReach) -> (&'static str, &'static str) {
+pub fn member_reach(reach: MemberReach, is_fenced: bool) -> (&'static str, &'static str) {
     match reach {
+        MemberReach::Lost if is_fenced => ("does not answer; its exclusive instances have ended", "failed"),
         MemberReach::Up => ("up", "running"),
         MemberReach::Lost => ("does not answer", "failed"),
         MemberReach::Joining => ("has not come up yet", "waiting"),
@@ -104,6 +107,7 @@ pub fn availability(availability: Availability, tasks: usize) -> String {
     match (availability, tasks) {
         (Availability::Active, _) => String::new(),
         (Availability::Cordoned, _) => "takes no new instances".to_owned(),
+        (Availability::Quarantined, _) => NODE_QUARANTINED.to_owned(),
         (Availability::Draining, 0) => "drained".to_owned(),
         (Availability::Draining, 1) => "draining, 1 instance left".to_owned(),
         (Availability::Draining, left) => format!("draining, {left} instances left"),
@@ -113,7 +117,7 @@ pub fn availability(availability: Availability, tasks: usize) -> String {
 pub fn event_node_changed(availability: Availability) -> &'static str {
     match availability {
         Availability::Active => "was changed; it may be given instances.",
-        Availability::Cordoned => "was changed; it is given no new instances.",
+        Availability::Cordoned | Availability::Quarantined => "was changed; it is given no new instances.",
         Availability::Draining => "was changed; its instances are replaced on other nodes.",
     }
 }

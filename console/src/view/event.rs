@@ -73,6 +73,8 @@ impl Kind {
             | EventKind::NodeRemoved { .. }
             | EventKind::NodeLost { .. }
             | EventKind::NodeBack { .. }
+            | EventKind::NodeFenced { .. }
+            | EventKind::NodeQuarantined { .. }
             | EventKind::NodeChanged { .. }
             | EventKind::JoinTokenCreated { .. }
             | EventKind::JoinTokenRevoked { .. }
@@ -120,6 +122,8 @@ fn app_of(kind: &EventKind) -> Option<&AppId> {
         | EventKind::NodeRemoved { .. }
         | EventKind::NodeLost { .. }
         | EventKind::NodeBack { .. }
+        | EventKind::NodeFenced { .. }
+        | EventKind::NodeQuarantined { .. }
         | EventKind::NodeChanged { .. }
         | EventKind::JoinTokenCreated { .. }
         | EventKind::JoinTokenRevoked { .. }
@@ -173,6 +177,10 @@ fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
         EventKind::NodeRemoved { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_REMOVED)], ""),
         EventKind::NodeLost { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_LOST)], ""),
         EventKind::NodeBack { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_BACK)], ""),
+        EventKind::NodeFenced { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_FENCED)], ""),
+        EventKind::NodeQuarantined { node: id } => {
+            (vec![plain(node(id)), plain(t::EVENT_NODE_QUARANTINED)], "")
+        }
         EventKind::NodeChanged { node: id, availability } => {
             (vec![plain(node(id)), plain(t::event_node_changed(*availability))], "")
         }

@@ -86,6 +86,7 @@ pub fn live(state: &State, id: &AppId, task: &Task) -> TaskView {
     let health = spec.filter(|spec| !spec.health_checks.is_empty() && task.state == TaskState::Running);
     let verdict = health.map(|spec| health::verdict(spec, &task.health));
     let (word, class) = match (task.state, task.kill) {
+        _ if !task.reach.is_here() => (t::TASK_UNREACHABLE, "failed"),
         (TaskState::Killing, _) | (_, Some(_)) => (words::task_state(TaskState::Killing), "killing"),
         (TaskState::Running, None) if verdict == Some(Verdict::Unhealthy) => {
             (words::task_state(TaskState::Running), "failed")

@@ -30,7 +30,7 @@ pub struct Envelope {
 pub const FORMAT: u32 = 1;
 
 /// The highest `State.feature_level` this program understands.
-pub const FEATURE_LEVEL: u32 = 3;
+pub const FEATURE_LEVEL: u32 = 4;
 
 /// An entry of the log that this program cannot apply. The node must stop: skipping it would fork the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +62,7 @@ impl Command {
             | Self::PutJoinToken { .. }
             | Self::DeleteJoinToken { .. } => 2,
             Self::ChangeNode { .. } | Self::MoveTasks { .. } => 3,
+            Self::Fence { .. } => 4,
             _ => 1,
         }
     }
@@ -172,6 +173,11 @@ pub enum Command {
         node: NodeId,
         lost: bool,
     },
+    /// Nothing exclusive runs on a node any more that is lost since `lost_since`; see [`crate::lease`].
+    Fence {
+        node: NodeId,
+        lost_since: Timestamp,
+    },
     /// The operator gives a member another name or attributes, or says whether it is given tasks.
     ChangeNode {
         node: NodeId,
@@ -219,6 +225,10 @@ pub enum Action {
     Kill {
         task: TaskId,
         reason: KillReason,
+    },
+    /// Another task is to run in the place of this one, whose node does not answer; it stays known.
+    Inactivate {
+        task: TaskId,
     },
     /// The task counts as lost, because its node does not answer.
     Expunge {

@@ -5,6 +5,7 @@
 
 use crate::app::{AppSpec, Millionths, UpgradeStrategy};
 use crate::state::App;
+use crate::task::Reach;
 
 /// An app's live tasks, counted. *Old* ones run another configuration than the app wants now, or are to move.
 /// *Running* are those
@@ -46,14 +47,14 @@ pub struct Bounds {
 }
 
 pub fn bounds(spec: &AppSpec) -> Bounds {
-    let upgrade = strategy(spec);
+    let upgrade = strategy(spec, spec.is_exclusive());
     let running_min = minimum_running(spec.instances, upgrade.minimum_health);
     Bounds { running_min, live_max: capacity(spec.instances, running_min, &upgrade) }
 }
 
 /// Two of an exclusive task at once would do harm, whatever its author wrote.
-fn strategy(spec: &AppSpec) -> UpgradeStrategy {
-    match spec.is_exclusive() {
+fn strategy(spec: &AppSpec, is_exclusive: bool) -> UpgradeStrategy {
+    match is_exclusive {
         true => UpgradeStrategy { minimum_health: Millionths(0), maximum_over: Millionths(0) },
         false => spec.upgrade,
     }
@@ -61,7 +62,7 @@ fn strategy(spec: &AppSpec) -> UpgradeStrategy {
 
 /// What the live tasks of `app` allow now. A deleted app wants nothing and starts nothing.
 pub fn next(app: &App) -> Next {
-    next_of(&strategy(&app.spec), &counts(app))
+    next_of(&strategy(&app.spec, app.is_exclusive()), &counts(app))
 }
 
 /// True if exactly the wanted instances live, all current and running.
@@ -74,7 +75,7 @@ pub fn is_reached(app: &App) -> bool {
 
 pub fn counts(app: &App) -> Counts {
     let mut counts = Counts { target: if app.deleted { 0 } else { app.spec.instances }, ..Counts::default() };
-    for task in app.tasks.values() {
+    for task in app.tasks.values().filter(|task| task.reach != Reach::Inactive) {
         let runs = app.serves(task);
         let count = match (task.is_wanted(), app.stays(task)) {
             (false, true) => &mut counts.new_dying,

@@ -69,6 +69,14 @@ pub enum EventKind {
     NodeBack {
         node: NodeId,
     },
+    /// It is lost, and its exclusive tasks have ended: others may take their place.
+    NodeFenced {
+        node: NodeId,
+    },
+    /// It was lost again and again, and is given no new tasks.
+    NodeQuarantined {
+        node: NodeId,
+    },
     /// The operator changed what it is called or may do.
     NodeChanged {
         node: NodeId,

@@ -92,10 +92,10 @@ pub fn verdict(spec: &AppSpec, checks: &[CheckHealth]) -> Verdict {
     if all { Verdict::Healthy } else { Verdict::Unknown }
 }
 
-/// True if the task answers those it is there for: it runs, and its checks (if it has any) have all passed.
+/// True if the task answers those it is there for: it runs where it can be reached, and its checks (if it has any) have all passed.
 pub fn serves(spec: &AppSpec, task: &Task) -> bool {
     let is_well = || verdict(spec, &task.health) == Verdict::Healthy;
-    task.state == TaskState::Running && (spec.health_checks.is_empty() || is_well())
+    task.reach.is_here() && task.state == TaskState::Running && (spec.health_checks.is_empty() || is_well())
 }
 
 /// True if `seen` is worth a word in the log, where `known` is what it says: a check turned, or is to end its task.

@@ -14,6 +14,7 @@ pub mod desired;
 pub mod event;
 pub mod health;
 pub mod ids;
+pub mod lease;
 pub mod limits;
 pub mod membership;
 pub mod node;

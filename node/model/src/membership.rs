@@ -10,6 +10,10 @@ use crate::{NodeId, Timestamp};
 /// Port on which members listen for each other, unless they were told another.
 pub const PEER_PORT: u16 = 7300;
 
+/// A node that was lost this often within [`FLAP_WINDOW_MS`] is quarantined: each time its tasks were moved for nothing.
+pub const FLAPS_MAX: usize = 3;
+pub const FLAP_WINDOW_MS: u64 = 600_000;
+
 /// The cluster's certificate authority, made once it is claimed. Every server has it, so that each can admit others
 /// and renew its own certificate.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,13 @@ pub struct Member {
     pub admitted_at: Timestamp,
     /// Cluster time since when it does not answer the leader; `None` while it does.
     pub lost_since: Option<Timestamp>,
+    /// Since when nothing exclusive runs there any more, its lease being over; `None` while it answers. See
+    /// [`crate::lease`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced_at: Option<Timestamp>,
+    /// When it was lost lately, oldest first; see [`FLAPS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Timestamp>,
     /// What the operator lets it do.
     #[serde(default, skip_serializing_if = "Availability::is_active")]
     pub availability: Availability,
@@ -58,6 +69,8 @@ pub enum Availability {
     Cordoned,
     /// No new ones, and those it has are replaced elsewhere, by the upgrade strategy of their apps.
     Draining,
+    /// As cordoned, by the cluster itself: it was lost again and again. A person lifts it.
+    Quarantined,
 }
 
 impl Availability {

@@ -7,13 +7,13 @@ use proptest::prelude::*;
 
 use self::op::{Op, op};
 
-use crate::app::{AppSpec, HealthCheck, Millionths, Network};
+use crate::app::{AppSpec, HealthCheck, Millionths, Network, UnreachableStrategy};
 use crate::auth::{Actor, Role, SessionKey, Token};
 use crate::command::{Action, Command, Envelope, Outcome, Reject};
 use crate::health::CheckHealth;
 use crate::membership::NodeChange;
 use crate::node::Resources;
-use crate::task::{Exit, TaskChange, TaskUpdate};
+use crate::task::{Exit, Reach, TaskChange, TaskUpdate};
 use crate::testing::{self, Lab};
 use crate::zone::{self, View, Zone};
 use crate::{AppId, DeploymentId, NodeId, State, TaskId, Timestamp, deploy, schedule};
@@ -26,6 +26,12 @@ const VIEWS_MAX: usize = 6;
 fn spec(app: usize, instances: u32, config: u8) -> AppSpec {
     let mut spec = AppSpec { instances, ..testing::spec(APPS[app]) };
     spec.cmd = Some(format!("sleep {config}"));
+    if config == 3 {
+        spec.labels.insert("MESETA_EXCLUSIVE".to_owned(), "true".to_owned());
+    }
+    let inactive_ms = u64::from(config % 2) * 2_000;
+    spec.unreachable =
+        UnreachableStrategy::After { inactive_ms, expunge_ms: inactive_ms + u64::from(config / 2) * 5_000 };
     spec.ports = vec![testing::port(0, None); usize::from(config % 3)];
     spec.upgrade.maximum_over = Millionths(u64::from(config % 2) * 500_000);
     spec.upgrade.minimum_health = Millionths(u64::from(config) * 333_333);
@@ -139,6 +145,11 @@ impl World {
                 secret_sha256: ["a", "b", "c"][token].repeat(64),
             },
             Op::Lost { node, lost } => Command::SetLost { node: NodeId(node), lost },
+            Op::Fence { node } => {
+                let member = self.lab.state.members.get(&NodeId(node));
+                let lost_since = member.and_then(|member| member.lost_since).unwrap_or_default();
+                Command::Fence { node: NodeId(node), lost_since }
+            }
             Op::Remove { node } => Command::RemoveNode { node: NodeId(node) },
             Op::Change { node, availability, name } => {
                 let attributes = [("rack".to_owned(), name.then(|| "r1".to_owned()))].into();
@@ -226,7 +237,7 @@ impl World {
             assert_eq!(all_but_log(&before), all_but_log(after), "{reject} changed something");
         } else if let Command::ApplyPlan { actions, .. } = &envelope.command
             // Lost with their node: nobody decided on those.
-            && !actions.iter().any(|action| matches!(action, Action::Expunge { .. }))
+            && !actions.iter().any(|action| matches!(action, Action::Expunge { .. } | Action::Inactivate { .. }))
         {
             check_counts(&before, after);
         }
@@ -275,15 +286,17 @@ fn check_counts(before: &State, after: &State) {
     for (id, app) in &after.apps {
         let Some(old) = before.apps.get(id) else { continue };
         let launched = app.tasks.len() > old.tasks.len();
-        let spec = &app.spec;
+        let (spec, is_exclusive) = (&app.spec, app.is_exclusive());
         let over = u64::from(spec.instances) * spec.upgrade.maximum_over.0 / 1_000_000;
-        let capacity = u64::from(spec.instances) + over.max(1);
-        assert!(!launched || app.tasks.len() as u64 <= capacity, "{id} exceeds {capacity}");
+        let capacity = u64::from(spec.instances) + if is_exclusive { 0 } else { over.max(1) };
+        let live = app.tasks.values().filter(|task| task.reach != Reach::Inactive).count() as u64;
+        assert!(!launched || live <= capacity, "{id} exceeds {capacity}");
         let running = |app: &crate::state::App| {
             let counts = deploy::counts(app);
             u64::from(counts.old_running + counts.new_running)
         };
-        let minimum = (u64::from(spec.instances) * spec.upgrade.minimum_health.0).div_ceil(1_000_000);
+        let health = if is_exclusive { 0 } else { spec.upgrade.minimum_health.0 };
+        let minimum = (u64::from(spec.instances) * health).div_ceil(1_000_000);
         let killed = running(app) < running(old);
         assert!(!killed || running(app) >= minimum.min(running(old)), "{id} falls below {minimum}");
     }

@@ -25,6 +25,12 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     /// Set once the plan decided that the task must end; the node then stops it.
     pub kill: Option<KillReason>,
+    /// Grows with every launch in the cluster: what a task writes to can refuse an older one that woke too late. 0 if
+    /// it was launched before leases were kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub epoch: u64,
+    #[serde(default, skip_serializing_if = "Reach::is_here")]
+    pub reach: Reach,
     /// It is to be replaced on another node.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub displaced: bool,
@@ -36,10 +42,32 @@ pub struct Task {
 }
 
 impl Task {
-    /// True until the task is sentenced or ended: it counts as one of the app's instances.
+    /// True until the task is sentenced or ended.
     pub fn is_wanted(&self) -> bool {
         self.kill.is_none()
     }
+}
+
+/// Whether the cluster hears of a task's node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    #[default]
+    Here,
+    /// Its node does not answer: nobody is sent to it.
+    Unreachable,
+    /// And another one is to run in its place; it is kept in case the node comes back.
+    Inactive,
+}
+
+impl Reach {
+    pub fn is_here(&self) -> bool {
+        *self == Self::Here
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// States of a live task, in the order in which it goes through them; names follow Mesos' `TASK_*`.

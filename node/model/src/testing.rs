@@ -94,6 +94,8 @@ pub fn task(app: &str, staged_at: u64) -> Task {
         staged_at: Timestamp(staged_at),
         started_at: None,
         kill: None,
+        reach: crate::task::Reach::Here,
+        epoch: 0,
         displaced: false,
         message: String::new(),
         framework: "marathon".to_owned(),
@@ -255,11 +257,11 @@ impl Lab {
         self.state.apps.values().flat_map(|app| app.tasks.values().map(|task| (**task).clone())).collect()
     }
 
-    /// Every node does what the state asks of it: starts what is staged, ends what is sentenced, finds what runs healthy.
+    /// Every node that hears does what the state asks of it: starts what is staged, ends what is sentenced, finds what runs healthy.
     /// Returns whether there was anything to do.
     pub fn nodes_obey(&mut self) -> bool {
         let mut acted = false;
-        for task in self.tasks() {
+        for task in self.tasks().into_iter().filter(|task| task.reach.is_here()) {
             match (task.is_wanted(), task.state) {
                 (false, _) => self.ended(&task.id, Exit::Signal(15)),
                 (true, TaskState::Staging | TaskState::Starting) => self.running(&task.id),

@@ -10,12 +10,14 @@ use std::time::Duration;
 use anyhow::Context;
 use cluster::{Cluster, Member, Progress, Proposal};
 use model::auth::Actor;
+use model::lease::FENCE_WAIT_MS;
 use model::membership::Applicant;
 use model::servers::{self, Server};
-use model::{Command, NodeId, Origin, State};
+use model::{Command, NodeId, Origin, State, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::machine::Machine;
+use crate::init::clock;
 use crate::peers::authority;
 
 /// Between two looks at who answers.
@@ -82,6 +84,10 @@ async fn keep(
     for (node, lost) in watched.changes(state, machine.node, &progress) {
         tracing::warn!(%node, lost, silent_ms = ?progress.get(&node).and_then(|p| p.silent_ms), "a member's answers");
         propose(cluster, Command::SetLost { node, lost }).await?;
+    }
+    for (node, lost_since) in watched.over(state, clock::now()) {
+        tracing::warn!(%node, "nothing exclusive runs there any more: its lease is over");
+        propose(cluster, Command::Fence { node, lost_since }).await?;
     }
     follow(cluster, machine.node, state, &progress).await
 }
@@ -186,6 +192,8 @@ pub fn successor(own: NodeId, known: &[Member], progress: &BTreeMap<NodeId, Prog
 struct Watched {
     looks: u64,
     suspects: BTreeSet<NodeId>,
+    /// Lost members, since when by the cluster's time, and when this leader saw it by its own clock.
+    losses: BTreeMap<NodeId, (Timestamp, u64)>,
 }
 
 impl Watched {
@@ -219,6 +227,28 @@ impl Watched {
         }
         changes
     }
+
+    /// Lost members whose lease is over at `now` (milliseconds of this node's clock) and that had exclusive tasks; with
+    /// since when they are lost.
+    fn over(&mut self, state: &State, now: u64) -> Vec<(NodeId, Timestamp)> {
+        let lost =
+            |(node, member): (&NodeId, &Arc<model::membership::Member>)| Some((*node, member.lost_since?));
+        let lost: BTreeMap<NodeId, Timestamp> = state.members.iter().filter_map(lost).collect();
+        self.losses.retain(|node, (since, _)| lost.get(node) == Some(since));
+        for (node, since) in lost {
+            self.losses.entry(node).or_insert((since, now));
+        }
+        let can_be_told = state.feature_level >= model::state::LEASES_FROM;
+        let waits = |node: &NodeId| {
+            let is_fenced = state.members.get(node).is_some_and(|member| member.fenced_at.is_some());
+            let on_it = |app: &Arc<model::state::App>| app.tasks.values().any(|task| task.node == *node);
+            !is_fenced && state.apps.values().any(|app| on_it(app) && app.is_exclusive())
+        };
+        let over = self.losses.iter().filter(|(_, (_, seen))| now.saturating_sub(*seen) >= FENCE_WAIT_MS);
+        over.filter(|(node, _)| can_be_told && waits(node))
+            .map(|(node, (since, _))| (*node, *since))
+            .collect()
+    }
 }
 
 /// As the leader this node is now, or not at all: what a deposed leader saw is of no use to the next.
@@ -236,6 +266,7 @@ async fn propose(cluster: &Cluster, command: Command) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use model::app::AppSpec;
     use model::testing::{self, Lab};
 
     use super::*;
@@ -246,8 +277,12 @@ mod tests {
     }
 
     fn state() -> State {
+        lab().state
+    }
+
+    fn lab() -> Lab {
         let mut lab = Lab::new();
-        lab.must(Command::RaiseFeatureLevel { level: 2 });
+        lab.must(Command::RaiseFeatureLevel { level: model::command::FEATURE_LEVEL });
         lab.must(testing::found());
         let token = testing::join_token("t", 'a', 2, lab.now.plus_ms(1_000));
         lab.must(Command::PutJoinToken { token: token.clone() });
@@ -256,7 +291,7 @@ mod tests {
             lab.must(Command::AdmitNode { applicant, secret_sha256: token.secret_sha256.clone() });
         }
         lab.must(Command::RegisterNode { node: testing::node(2) });
-        lab.state
+        lab
     }
 
     #[test]
@@ -273,6 +308,25 @@ mod tests {
             "this node was frozen itself"
         );
         assert_eq!(watched.changes(&state, NodeId(1), &silent), [], "the count begins anew");
+    }
+
+    #[test]
+    fn a_lost_node_is_fenced_once_its_lease_is_over_and_anew_if_it_was_back() {
+        let (mut lab, mut watched) = (lab(), Watched::default());
+        let spec = AppSpec { instances: 2, ..testing::spec("/a") };
+        let labels = [("MESETA_EXCLUSIVE".to_owned(), "true".to_owned())].into();
+        lab.put(AppSpec { labels, ..spec });
+        lab.lead();
+        let lose = |lab: &mut Lab, lost| lab.must(Command::SetLost { node: NodeId(2), lost });
+        lose(&mut lab, true);
+        let since = lab.state.members[&NodeId(2)].lost_since.unwrap();
+        assert_eq!(watched.over(&lab.state, 1_000), []);
+        assert_eq!(watched.over(&lab.state, 999 + FENCE_WAIT_MS), []);
+        assert_eq!(watched.over(&lab.state, 1_000 + FENCE_WAIT_MS), [(NodeId(2), since)]);
+        lose(&mut lab, false);
+        lab.wait(1);
+        lose(&mut lab, true);
+        assert_eq!(watched.over(&lab.state, 1_000 + FENCE_WAIT_MS), [], "the count begins anew");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod init_link;
 mod inspect;
 mod joining;
 mod leader;
+mod lease;
 mod logs;
 mod machine;
 mod members;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::init_link::{InitLink, World};
+use super::lease::{self, Lease};
 use super::machine::Machine;
 use super::{Args, health, node_loop, register, sweep};
 use crate::images::{Images, Reach};
@@ -42,6 +43,7 @@ pub async fn begin(
     let images = Images::open(&args.paths.images(), reach, cluster.clone(), preparing)
         .context("the folder of images")?;
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
+    let (lease, holds) = watch::channel(Lease::default());
     let parts = node_loop::Parts {
         cluster: cluster.clone(),
         init: init.clone(),
@@ -50,7 +52,10 @@ pub async fn begin(
         network,
         images: images.clone(),
         serving: balancer.serving(),
+        lease: holds,
     };
+    let keeper = lease::Keeper { cluster: cluster.clone(), init: init.clone(), node: machine.node, lease };
+    loops.spawn(keeper.run(shutdown.clone()));
     loops.spawn(health::run(parts.clone(), shutdown.clone()));
     loops.spawn(node_loop::run(parts, shutdown.clone()));
     let keep_images = Duration::from_secs(args.images_keep);

@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn exit(n: usize) -> ExitRecord {
-        ExitRecord { task: id(n), exit: Exit::Code(3), at_boottime_ms: 7 }
+        ExitRecord { task: id(n), exit: Exit::Code(3), at_boottime_ms: 7, fenced: false }
     }
 
     #[test]

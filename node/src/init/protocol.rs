@@ -30,7 +30,13 @@ pub enum ToInit {
     Hello { role: String },
     /// Start the task whose bundle lies ready at `bundle`. Answered by `Created` or `CreateFailed`. Idempotent: a
     /// task that init already has is answered alike.
-    Create { task: TaskId, bundle: PathBuf },
+    /// `exclusive_until`: as [`ToInit::Deadline`], from the beginning.
+    Create {
+        task: TaskId,
+        bundle: PathBuf,
+        #[serde(default)]
+        exclusive_until: Option<u64>,
+    },
     /// SIGTERM now, SIGKILL to the whole cgroup `grace_ms` later. Repeating it never extends the deadline.
     Stop { task: TaskId, grace_ms: u64 },
     /// The exclusive deadline (design §2.6) in CLOCK_BOOTTIME milliseconds: at expiry the cgroup is killed. `None`
@@ -97,4 +103,7 @@ pub struct ExitRecord {
     pub exit: Exit,
     /// CLOCK_BOOTTIME milliseconds.
     pub at_boottime_ms: u64,
+    /// Its exclusive deadline had passed.
+    #[serde(default)]
+    pub fenced: bool,
 }

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod drain;
+mod lease;
 mod one;
 mod several;
 mod strangers;

@@ -30,6 +30,9 @@ pub fn environment(spec: &AppSpec, task: &Task, host: &str) -> BTreeMap<String, 
     set("MARATHON_APP_RESOURCE_MEM", format!("{:?}", spec.resources.mem_mib as f64));
     set("MARATHON_APP_RESOURCE_DISK", format!("{:?}", spec.resources.disk_mib as f64));
     set("MARATHON_APP_RESOURCE_GPUS", spec.gpus.to_string());
+    if spec.is_exclusive() && task.epoch > 0 {
+        set("MESETA_EPOCH", task.epoch.to_string());
+    }
     env.extend(label_variables(&spec.labels));
     env.extend(port_variables(spec, &task.ports));
     env.extend(spec.env.clone());

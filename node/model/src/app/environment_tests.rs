@@ -14,6 +14,8 @@ fn task(spec: &AppSpec, ports: &[u16]) -> Task {
         staged_at: Timestamp(0),
         started_at: None,
         kill: None,
+        reach: crate::task::Reach::Here,
+        epoch: 0,
         displaced: false,
         message: String::new(),
         health: Vec::new(),

@@ -198,7 +198,7 @@ fn servers(state: &State, app: &App, index: usize) -> Vec<Server> {
         let draining = !task.is_wanted() || task.state == TaskState::Killing;
         Some(Server { address, port, task: task.id.clone(), draining })
     };
-    let up = app.tasks.values().filter(|task| task.state >= TaskState::Running);
+    let up = app.tasks.values().filter(|task| task.state >= TaskState::Running && task.reach.is_here());
     let mut servers: Vec<Server> = up.filter_map(|task| server(task)).collect();
     servers.sort();
     // Two tasks never share an address and port; were it so, they could not be told apart.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{APPS, VIEWS_MAX};
-use crate::command::PutMode;
+use crate::command::{FEATURE_LEVEL, PutMode};
 use crate::membership::Availability;
 
 /// One thing that happens. Numbers pick among what exists when it happens, modulo.
@@ -84,6 +84,9 @@ pub(super) enum Op {
         node: u64,
         lost: bool,
     },
+    Fence {
+        node: u64,
+    },
     Remove {
         node: u64,
     },
@@ -127,12 +130,13 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         2 => (0..3usize, 0..4usize, any::<bool>(), prop::option::of(0..60_000u64))
             .prop_map(|(name, hash, delete, expires_ms)| Op::Token { name, hash, delete, expires_ms }),
         1 => any::<u8>().prop_map(|fill| Op::Sessions { fill }),
-        1 => (0..4u32).prop_map(|level| Op::Raise { level }),
+        1 => (0..=FEATURE_LEVEL).prop_map(|level| Op::Raise { level }),
         1 => Just(Op::Found),
         2 => (0..3usize, prop::bool::weighted(0.2), 0..3u32)
             .prop_map(|(name, delete, uses)| Op::JoinToken { name, delete, uses }),
         2 => (1..4u64, 0..3usize).prop_map(|(node, token)| Op::Admit { node, token }),
         3 => (1..4u64, any::<bool>()).prop_map(|(node, lost)| Op::Lost { node, lost }),
+        2 => (1..4u64).prop_map(|node| Op::Fence { node }),
         1 => (1..4u64).prop_map(|node| Op::Remove { node }),
         3 => (1..4u64, availability, any::<bool>())
             .prop_map(|(node, availability, name)| Op::Change { node, availability, name }),

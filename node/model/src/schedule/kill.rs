@@ -8,7 +8,7 @@ use super::constraints;
 use crate::app::{ConstraintOperator, KillSelection};
 use crate::deploy::Next;
 use crate::state::App;
-use crate::task::{KillReason, Task, TaskState};
+use crate::task::{KillReason, Reach, Task, TaskState};
 use crate::{State, TaskId, Timestamp};
 
 /// Tasks of an outdated configuration, or that are to move, that may go now: all that do not run, and as many running
@@ -18,7 +18,7 @@ pub(super) fn outdated(app: &App, next: &Next) -> Vec<(TaskId, KillReason)> {
         return Vec::new();
     }
     let mut old: Vec<&Arc<Task>> =
-        app.tasks.values().filter(|task| task.is_wanted() && !app.stays(task)).collect();
+        app.tasks.values().filter(|task| is_counted(task) && !app.stays(task)).collect();
     old.sort_by_key(|task| order(app, task));
     let (running, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|task| app.serves(task));
     let allowed = running.into_iter().take(next.kill_old_running as usize);
@@ -36,7 +36,7 @@ pub(super) fn surplus(state: &State, app: &App, next: &Next) -> Vec<TaskId> {
         return Vec::new();
     }
     let mut left: Vec<&Arc<Task>> =
-        app.tasks.values().filter(|task| task.is_wanted() && app.stays(task)).collect();
+        app.tasks.values().filter(|task| is_counted(task) && app.stays(task)).collect();
     left.sort_by_key(|task| order(app, task));
     let group = group_of(state, app);
     let mut victims = Vec::new();
@@ -59,6 +59,11 @@ pub(super) fn surplus(state: &State, app: &App, next: &Next) -> Vec<TaskId> {
         victims.push(victim.id.clone());
     }
     victims
+}
+
+/// One whose node is silent could not hear that it is to end.
+fn is_counted(task: &Task) -> bool {
+    task.is_wanted() && task.reach != Reach::Inactive
 }
 
 /// The value of the app's GROUP_BY field on a task's node.

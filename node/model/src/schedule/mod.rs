@@ -28,10 +28,10 @@ pub struct Plan {
 /// Compares what the apps want with what lives at cluster time `now`. An empty plan means that all is as wanted, or
 /// waits for something that will change the state.
 pub fn plan(state: &State, now: Timestamp, ids: &mut IdSource) -> Plan {
-    let (expunged, wake_at) = lost::expunge(state, now);
-    if !expunged.is_empty() {
+    let (given_up, wake_at) = lost::give_up(state, now);
+    if !given_up.is_empty() {
         // What follows from their loss is planned on the state without them.
-        let actions = expunged.into_iter().take(limits::PLAN_ACTIONS_MAX).collect();
+        let actions = given_up.into_iter().take(limits::PLAN_ACTIONS_MAX).collect();
         return Plan { actions, wake_at };
     }
     let mut planner = Planner { state, now, ids, usage: None, plan: Plan { actions: Vec::new(), wake_at } };

@@ -31,6 +31,13 @@ impl App {
         version >= self.spec.last_config_change_at
     }
 
+    /// True if any of its tasks is one of which no second one may run: by the definition of now, or by one that a task
+    /// still runs.
+    pub fn is_exclusive(&self) -> bool {
+        let is_so = |task: &Arc<Task>| self.spec_of(task.version).is_some_and(|spec| spec.is_exclusive());
+        self.spec.is_exclusive() || self.tasks.values().any(is_so)
+    }
+
     /// True if `task` is one of those that the app wants now, and where it wants them.
     pub fn stays(&self, task: &Task) -> bool {
         self.is_current(task.version) && !task.displaced

@@ -49,6 +49,7 @@ impl State {
             Command::AdmitNode { applicant, secret_sha256 } => self.admit_node(applicant, secret_sha256),
             Command::RemoveNode { node } => self.remove_node(*node),
             Command::SetLost { node, lost } => self.set_lost(*node, *lost),
+            Command::Fence { node, lost_since } => self.fence(*node, *lost_since),
             Command::ChangeNode { node, change } => self.change_node(*node, change),
             Command::MoveTasks { tasks, cancel } => self.move_tasks(tasks, *cancel),
             Command::PutJoinToken { token } => self.put_join_token(token),

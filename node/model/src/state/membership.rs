@@ -7,10 +7,17 @@ use super::State;
 use super::apply::check_limit;
 use crate::command::{Outcome, Reject};
 use crate::event::EventKind;
-use crate::membership::{Applicant, Authority, Availability, JoinToken, Member, NodeChange, is_fingerprint};
+use crate::membership::{
+    Applicant, Authority, Availability, FLAP_WINDOW_MS, FLAPS_MAX, JoinToken, Member, NodeChange,
+    is_fingerprint,
+};
 use crate::node::Node;
-use crate::task::Exit;
-use crate::{NodeId, TaskId, limits};
+use crate::task::{Exit, Reach, Task};
+use crate::{AppId, NodeId, TaskId, Timestamp, limits};
+
+/// The feature level from which on leases are kept.
+pub const LEASES_FROM: u32 = 4;
+const HOW_TO_REMOVE: &str = "drain the node first, or power it off and wait until it is fenced";
 
 impl State {
     /// The cluster becomes able to take in others; the node that leads is its first member.
@@ -70,6 +77,8 @@ impl State {
             port,
             admitted_at: self.now,
             lost_since: None,
+            fenced_at: None,
+            losses: Vec::new(),
             availability: Availability::Active,
             name: None,
             attributes: BTreeMap::new(),
@@ -85,6 +94,12 @@ impl State {
         };
         if self.members.len() == 1 {
             return Err(invalid("/node", "is the only member: without it there is no cluster"));
+        }
+        let is_exclusive = |(app, _): &(AppId, TaskId)| self.app(app).is_some_and(|app| app.is_exclusive());
+        let may_run_on = self.feature_level >= LEASES_FROM && member.fenced_at.is_none();
+        if let Some((_, task)) = self.tasks_on(node).into_iter().find(|at| may_run_on && is_exclusive(at)) {
+            let message = format!("still runs {task}, which is exclusive: {HOW_TO_REMOVE}");
+            return Err(Reject::Invalid { path: "/node".to_owned(), message });
         }
         for (app, task) in self.tasks_on(node) {
             self.end_task(&app, &task, &Exit::Unknown, "its node was removed from the cluster");
@@ -104,9 +119,48 @@ impl State {
         if member.lost_since.is_some() == lost {
             return Ok(Outcome::Done);
         }
-        let after = Member { lost_since: lost.then_some(self.now), ..(**member).clone() };
+        let mut after =
+            Member { lost_since: lost.then_some(self.now), fenced_at: None, ..(**member).clone() };
+        let flaps = lost && self.feature_level >= LEASES_FROM && self.count_loss(&mut after);
         self.members.insert(node, Arc::new(after));
         self.emit(if lost { EventKind::NodeLost { node } } else { EventKind::NodeBack { node } });
+        if flaps {
+            self.emit(EventKind::NodeQuarantined { node });
+        }
+        // Once it is back they count again, and the plan ends those that are too many then.
+        let reach = if lost { Reach::Unreachable } else { Reach::Here };
+        if self.feature_level >= LEASES_FROM || !lost {
+            for (_, task) in self.tasks_on(node) {
+                self.change_task(&task, |task| task.reach = reach);
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// True if `member` is quarantined by this loss.
+    fn count_loss(&self, member: &mut Member) -> bool {
+        member.losses.retain(|at| self.now.ms_since(*at) < FLAP_WINDOW_MS);
+        member.losses.push(self.now);
+        let flaps = member.losses.len() >= FLAPS_MAX && member.availability.is_active();
+        if flaps {
+            member.availability = Availability::Quarantined;
+        }
+        flaps
+    }
+
+    /// The lease of a lost node is over. A node that answered meanwhile, and was lost again, has to be waited for anew.
+    pub(super) fn fence(&mut self, node: NodeId, lost_since: Timestamp) -> Result<Outcome, Reject> {
+        let Some(member) = self.members.get(&node) else {
+            return Err(Reject::NodeUnknown { node });
+        };
+        if member.lost_since != Some(lost_since) {
+            return Err(invalid("/lost_since", "is not since when the node is lost"));
+        }
+        if member.fenced_at.is_none() {
+            let after = Member { fenced_at: Some(self.now), ..(**member).clone() };
+            self.members.insert(node, Arc::new(after));
+            self.emit(EventKind::NodeFenced { node });
+        }
         Ok(Outcome::Done)
     }
 
@@ -116,6 +170,12 @@ impl State {
             return Err(Reject::NodeUnknown { node });
         };
         check_change(change)?;
+        if change.availability == Some(Availability::Quarantined) {
+            return Err(invalid(
+                "/availability",
+                "is for the cluster to say; expected active, cordoned or draining",
+            ));
+        }
         if let Some(name) = &change.name
             && self.nodes.values().any(|other| other.id != node && other.name == *name)
         {
@@ -126,6 +186,10 @@ impl State {
             name: change.name.clone().or(before.name.clone()),
             ..(*before).clone()
         };
+        if change.availability.is_some() {
+            // What was, is looked after now.
+            after.losses.clear();
+        }
         for (key, value) in &change.attributes {
             match value {
                 Some(value) => after.attributes.insert(key.clone(), value.clone()),
@@ -171,19 +235,17 @@ impl State {
 
     /// For plans: as if `task` ran on `node` already.
     pub(crate) fn relocate(&mut self, id: &TaskId, node: NodeId, ports: Vec<u16>) {
-        let Some(app) = self.task_apps.get(id).cloned() else { return };
-        let Some(app) = self.app_mut(&app) else { return };
-        if let Some(task) = app.tasks.get_mut(id) {
-            let task = Arc::make_mut(task);
-            (task.node, task.ports, task.displaced) = (node, ports, false);
-        }
+        self.change_task(id, |task| (task.node, task.ports, task.displaced) = (node, ports, false));
     }
 
     fn set_displaced(&mut self, id: &TaskId, displaced: bool) {
+        self.change_task(id, |task| task.displaced = displaced);
+    }
+
+    fn change_task(&mut self, id: &TaskId, change: impl FnOnce(&mut Task)) {
         let Some(app) = self.task_apps.get(id).cloned() else { return };
-        let Some(app) = self.app_mut(&app) else { return };
-        if let Some(task) = app.tasks.get_mut(id).filter(|task| task.displaced != displaced) {
-            Arc::make_mut(task).displaced = displaced;
+        if let Some(task) = self.app_mut(&app).and_then(|app| app.tasks.get_mut(id)) {
+            change(Arc::make_mut(task));
         }
     }
 

@@ -18,6 +18,7 @@ mod service_ports;
 mod snapshot;
 mod tasks;
 
+pub use membership::LEASES_FROM;
 pub use snapshot::SnapshotError;
 
 use std::sync::Arc;

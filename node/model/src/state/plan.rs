@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use super::apply::check_limit;
+use super::membership::LEASES_FROM;
 use super::tasks::task_status;
 use super::{App, DeploymentKind, State};
 use crate::command::{Action, Outcome, Reject};
 use crate::event::TaskStatus;
-use crate::schedule::lost::lost_at;
+use crate::schedule::lost;
 use crate::schedule::{Usage, ports};
-use crate::task::{Exit, KillReason, Task, TaskState};
+use crate::task::{Exit, KillReason, Reach, Task, TaskState};
 use crate::{AppId, DeploymentId, NodeId, TaskId, Timestamp, deploy, limits};
 
 impl State {
@@ -28,6 +29,7 @@ impl State {
                     self.launch(&launch, usage)
                 }
                 Action::Kill { task, reason } => self.kill(task, *reason),
+                Action::Inactivate { task } => self.inactivate(task),
                 Action::Expunge { task } => self.expunge(task),
                 Action::FinishDeployment { deployment } => self.finish(*deployment),
                 Action::Waiting { app, reason } => self.set_waiting(app, reason),
@@ -52,6 +54,8 @@ impl State {
             staged_at: self.now,
             started_at: None,
             kill: None,
+            epoch: if self.feature_level >= LEASES_FROM { self.index } else { 0 },
+            reach: Reach::Here,
             displaced: false,
             message: String::new(),
             framework: "marathon".to_owned(),
@@ -107,11 +111,25 @@ impl State {
         if is_right && self.sentence(task, reason) { Ok(()) } else { Err(gone()) }
     }
 
+    fn inactivate(&mut self, task: &TaskId) -> Result<(), String> {
+        let gone = || format!("task {task}");
+        let (app, live) = self.task(task).ok_or_else(gone)?;
+        if self.feature_level < LEASES_FROM
+            || lost::fate(self, app, live).is_none_or(|fate| fate.inactive_at > self.now)
+        {
+            return Err(gone());
+        }
+        let app = app.spec.id.clone();
+        if let Some(task) = self.app_mut(&app).and_then(|app| app.tasks.get_mut(task)) {
+            Arc::make_mut(task).reach = Reach::Inactive;
+        }
+        Ok(())
+    }
+
     fn expunge(&mut self, task: &TaskId) -> Result<(), String> {
         let gone = || format!("task {task}");
         let (app, live) = self.task(task).ok_or_else(gone)?;
-        let at = lost_at(self, app.spec_of(live.version).unwrap_or(&app.spec), live);
-        if at.is_none_or(|at| at > self.now) {
+        if lost::fate(self, app, live).is_none_or(|fate| fate.expunged_at > self.now) {
             return Err(gone());
         }
         let app = app.spec.id.clone();

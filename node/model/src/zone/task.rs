@@ -39,9 +39,9 @@ impl<'a> Publisher<'a> {
     }
 }
 
-/// A sentenced task is not to be found any more, before anybody stops it.
+/// A sentenced task is not to be found any more, before anybody stops it; nor is one that nobody reaches.
 fn is_there(task: &Task) -> bool {
-    task.state == TaskState::Running && task.is_wanted()
+    task.state == TaskState::Running && task.is_wanted() && task.reach.is_here()
 }
 
 /// Every record of the task; none while it is not published.

@@ -22,8 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::create::Made;
 use super::init_link::{InitLink, World};
+use super::lease::Lease;
 use crate::config::Paths;
 use crate::images::Images;
+use crate::init::clock;
 use crate::init::protocol::ToInit;
 use crate::network::Network;
 use crate::proxy::Serving;
@@ -44,6 +46,8 @@ pub struct Parts {
     pub images: Images,
     /// Tasks that the balancer still has requests for; none of them is stopped.
     pub serving: watch::Receiver<Serving>,
+    /// Whether exclusive tasks may run here.
+    pub lease: watch::Receiver<Lease>,
 }
 
 pub async fn run(parts: Parts, shutdown: CancellationToken) {
@@ -53,6 +57,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
     let mut openings = parts.network.openings();
     let mut pulled = parts.images.changed();
     let mut serving = parts.serving.clone();
+    let mut lease = parts.lease.clone();
     let mut node = NodeLoop {
         parts,
         creating: BTreeSet::new(),
@@ -85,6 +90,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) {
                 Ok(()) => "host ports changed",
                 Err(_) => return,
             },
+            Ok(()) = lease.changed() => "the lease for exclusive tasks changed",
             Ok(()) = serving.changed() => "the balancer's tasks changed",
             Some(_) = node.reports.join_next() => "report written",
             // Never closed: the node holds the images.
@@ -184,11 +190,16 @@ impl NodeLoop {
         if self.creating.len() >= self.creates_max {
             return None;
         }
+        let is_exclusive = state.task(&task).is_some_and(|(app, _)| app.is_exclusive());
+        let exclusive_until = match is_exclusive {
+            true => (*self.parts.lease.borrow()).deadline(clock::now())?,
+            false => None,
+        };
         match create::bundle(&self.parts, state, &task).await {
             Made::Bundle(bundle) => {
                 tracing::info!(%task, "create");
                 self.creating.insert(task.clone());
-                self.parts.init.send(ToInit::Create { task, bundle }).await;
+                self.parts.init.send(ToInit::Create { task, bundle, exclusive_until }).await;
                 None
             }
             Made::Waits(message) => report::starting(task, message, state),

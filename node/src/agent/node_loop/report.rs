@@ -14,6 +14,9 @@ use crate::agent::init_link::World;
 /// Wait after a report that did not go through; the next round makes it anew.
 const RETRY: Duration = Duration::from_millis(250);
 
+const FENCED: &str =
+    "it is exclusive, and its node had no contact with a majority of the cluster for too long";
+
 /// The line of a report for a step that asks for one; `None` for other steps.
 /// `addresses` are those under which a running task is reached.
 pub fn update(
@@ -34,7 +37,9 @@ pub fn update(
         }
         Step::Create { .. } | Step::Stop { .. } | Step::Forget { .. } => return None,
     };
-    let mut message = world.failures.get(&task).cloned().unwrap_or_default();
+    let is_fenced = world.exits.get(&task).is_some_and(|record| record.fenced);
+    let failure = || world.failures.get(&task).cloned().unwrap_or_default();
+    let mut message = if is_fenced { FENCED.to_owned() } else { failure() };
     truncate(&mut message, limits::MESSAGE_BYTES_MAX);
     Some(TaskUpdate { task, change, message })
 }
@@ -94,7 +99,7 @@ mod tests {
             (of(&world).change, of(&world).message),
             (ended(Exit::NeverRan), "no such command".into())
         );
-        let record = ExitRecord { task: task.clone(), exit: Exit::Code(3), at_boottime_ms: 1 };
+        let record = ExitRecord { task: task.clone(), exit: Exit::Code(3), at_boottime_ms: 1, fenced: false };
         world.exits.insert(task.clone(), record);
         assert_eq!(of(&world).change, ended(Exit::Code(3)));
     }

@@ -42,6 +42,8 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
         | EventKind::NodeRemoved { .. }
         | EventKind::NodeLost { .. }
         | EventKind::NodeBack { .. }
+        | EventKind::NodeFenced { .. }
+        | EventKind::NodeQuarantined { .. }
         | EventKind::NodeChanged { .. }
         | EventKind::JoinTokenCreated { .. }
         | EventKind::JoinTokenRevoked { .. }

@@ -57,7 +57,7 @@ impl<'a> TaskView<'a> {
             ports: &task.ports,
             service_ports: app.spec.ports.iter().map(|port| port.service_port).collect(),
             slave_id: Shown(task.node),
-            state: live_state(task.state),
+            state: if task.reach.is_here() { live_state(task.state) } else { UNREACHABLE },
             staged_at: Shown(task.staged_at),
             started_at: task.started_at.map(Shown),
             version: Shown(task.version),
@@ -107,6 +107,9 @@ pub fn host(state: &State, node: NodeId) -> String {
     let node = state.nodes.get(&node);
     node.and_then(|node| node.addresses.first()).map_or_else(String::new, ToString::to_string)
 }
+
+/// The state of a task whose node does not answer.
+const UNREACHABLE: &str = "TASK_UNREACHABLE";
 
 pub fn live_state(state: TaskState) -> &'static str {
     match state {

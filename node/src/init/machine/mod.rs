@@ -186,7 +186,8 @@ impl Machine {
             self.tasks.insert(record.task.clone(), Task::ended(record));
         }
         for task in orphans {
-            let record = ExitRecord { task: task.clone(), exit: Exit::Unknown, at_boottime_ms: now };
+            let record =
+                ExitRecord { task: task.clone(), exit: Exit::Unknown, at_boottime_ms: now, fenced: false };
             actions.push(Action::Journal(Record::Exited(record.clone())));
             actions.push(Action::Clean { task: task.clone() });
             self.tasks.insert(task, Task::cleaning_up_after(record));
@@ -249,7 +250,9 @@ impl Machine {
     fn message(&mut self, now: Millis, from: ConnectionId, message: ToInit, actions: &mut Vec<Action>) {
         match message {
             ToInit::Hello { role } => self.hello(from, &role, actions),
-            ToInit::Create { task, bundle } => self.create(from, task, bundle, actions),
+            ToInit::Create { task, bundle, exclusive_until } => {
+                self.create(from, task, bundle, exclusive_until, actions);
+            }
             ToInit::Stop { task, grace_ms } => self.stop(now, &task, grace_ms, actions),
             ToInit::Deadline { task, at_boottime_ms } => {
                 if let Some(task) = self.tasks.get_mut(&task) {

@@ -23,6 +23,8 @@ pub(super) struct Task {
     /// `Stop` was asked for: SIGTERM was or will be sent, and at this time the cgroup is killed.
     pub kill_at: Option<Millis>,
     pub exclusive_until: Option<Millis>,
+    /// It was killed because `exclusive_until` had come.
+    pub fenced: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -82,8 +84,8 @@ impl Again {
 }
 
 impl Task {
-    fn clearing(bundle: PathBuf) -> Self {
-        Self::in_phase(Phase::Clearing { bundle, again: Again::asked() })
+    fn clearing(bundle: PathBuf, exclusive_until: Option<Millis>) -> Self {
+        Self { exclusive_until, ..Self::in_phase(Phase::Clearing { bundle, again: Again::asked() }) }
     }
 
     pub fn ended(record: ExitRecord) -> Self {
@@ -95,7 +97,7 @@ impl Task {
     }
 
     fn in_phase(phase: Phase) -> Self {
-        Self { phase, registration: None, kill_at: None, exclusive_until: None }
+        Self { phase, registration: None, kill_at: None, exclusive_until: None, fenced: false }
     }
 
     fn pid(&self) -> i32 {
@@ -157,6 +159,7 @@ impl Task {
             }
             Phase::Running { killed_at } => {
                 *killed_at = Some(now);
+                self.fenced |= self.exclusive_until.is_some_and(|until| until <= now);
                 actions.push(Action::KillCgroup { task: id.clone() });
             }
             Phase::Ended(_) => {}
@@ -170,6 +173,7 @@ impl Machine {
         from: ConnectionId,
         id: TaskId,
         bundle: PathBuf,
+        exclusive_until: Option<Millis>,
         actions: &mut Vec<Action>,
     ) {
         let refuse = |message: &str| {
@@ -195,7 +199,7 @@ impl Machine {
             actions.push(refuse(&format!("the node holds {TASKS_MAX} tasks already")));
         } else {
             actions.push(Action::Clean { task: id.clone() });
-            self.tasks.insert(id, Task::clearing(bundle));
+            self.tasks.insert(id, Task::clearing(bundle, exclusive_until));
         }
     }
 
@@ -245,7 +249,8 @@ impl Machine {
                 task.registration = Some(registration);
                 actions.push(Action::Journal(Record::Started { task: id.clone(), pid: registration.pid }));
                 if let Some((at, _, early)) = unmatched.and_then(|i| self.unmatched.remove(i)) {
-                    let record = ExitRecord { task: id.clone(), exit: early, at_boottime_ms: at };
+                    let record =
+                        ExitRecord { task: id.clone(), exit: early, at_boottime_ms: at, fenced: false };
                     actions.push(Action::Journal(Record::Exited(record.clone())));
                     *exit = Some(record);
                 }
@@ -306,7 +311,8 @@ impl Machine {
             }
             return;
         };
-        let record = ExitRecord { task: id.clone(), exit, at_boottime_ms: now };
+        let fenced = self.tasks.get(&id).is_some_and(|task| task.fenced);
+        let record = ExitRecord { task: id.clone(), exit, at_boottime_ms: now, fenced };
         actions.push(Action::Journal(Record::Exited(record.clone())));
         let Some(task) = self.tasks.get_mut(&id) else { return };
         match &mut task.phase {

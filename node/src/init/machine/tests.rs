@@ -197,7 +197,9 @@ impl Simulation {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Create(n) => self.say(ToInit::Create { task: id(n), bundle: "/bundle".into() }),
+            Event::Create(n) => {
+                self.say(ToInit::Create { task: id(n), bundle: "/bundle".into(), exclusive_until: None })
+            }
             Event::Stop(n, grace_ms) => self.say(ToInit::Stop { task: id(n), grace_ms }),
             Event::Exclusive(n, ms) => {
                 let at_boottime_ms = ms.map(|ms| self.now + ms);
@@ -365,7 +367,7 @@ fn an_end_that_is_seen_before_the_helper_ends_is_told_after_the_create() {
 #[test]
 fn a_registration_that_comes_after_the_end_finds_it() {
     let mut machine = Machine::new(&[]);
-    let create = ToInit::Create { task: id(0), bundle: "/bundle".into() };
+    let create = ToInit::Create { task: id(0), bundle: "/bundle".into(), exclusive_until: None };
     machine.step(0, Input::Message { from: AGENT, message: create });
     machine.step(0, Input::Cleaned { task: id(0), done: true });
     // The same number in another life is somebody else.

@@ -1,7 +1,7 @@
 //! Nodes let in, lost, back and removed, and what becomes of their tasks.
 
 use super::{app, events_since, spec};
-use crate::app::{AppSpec, UnreachableStrategy};
+use crate::app::AppSpec;
 use crate::command::{Command, FEATURE_LEVEL, Outcome, Reject};
 use crate::membership::{Applicant, Availability, NodeChange};
 use crate::node::Resources;
@@ -31,7 +31,7 @@ fn admit(lab: &mut Lab, node: u64, secret: &str) -> Result<Outcome, Reject> {
 }
 
 /// Nodes 1 to `count`, all members and up.
-fn several(count: u64) -> Lab {
+pub(super) fn several(count: u64) -> Lab {
     let mut lab = founded();
     let secret = token(&mut lab, 10);
     for node in 2..=count {
@@ -41,12 +41,12 @@ fn several(count: u64) -> Lab {
     lab
 }
 
-fn lose(lab: &mut Lab, node: u64, lost: bool) {
+pub(super) fn lose(lab: &mut Lab, node: u64, lost: bool) {
     lab.must(Command::SetLost { node: NodeId(node), lost });
 }
 
 #[track_caller]
-fn refused(result: Result<Outcome, Reject>, with: &str) {
+pub(super) fn refused(result: Result<Outcome, Reject>, with: &str) {
     let text = result.expect_err("refused").to_string();
     assert!(text.contains(with), "{text}");
 }
@@ -248,44 +248,6 @@ fn an_operator_names_nodes_and_gives_them_attributes() {
         wish.attributes = [(key.to_owned(), Some(value.to_owned()))].into();
         assert!(lab.run(Command::ChangeNode { node: NodeId(2), change: wish.clone() }).is_err());
     }
-}
-
-#[test]
-fn an_exclusive_task_waits_for_its_node() {
-    let mut lab = several(2);
-    let labels = [("MESETA_EXCLUSIVE".to_owned(), "True".to_owned())].into();
-    lab.put(AppSpec { labels, ..spec(2, "a") });
-    lab.settle();
-    let before = lab.tasks();
-    lose(&mut lab, 2, true);
-    lab.settle();
-    assert_eq!(lab.tasks(), before, "nobody knows whether it still writes");
-    lab.must(Command::RemoveNode { node: NodeId(2) });
-    lab.settle();
-    assert!(lab.tasks().len() == 2 && lab.tasks().iter().all(|task| task.node == NodeId(1)));
-}
-
-#[test]
-fn the_unreachable_strategy_says_when() {
-    let mut lab = several(2);
-    let unreachable = UnreachableStrategy::After { inactive_ms: 5_000, expunge_ms: 9_000 };
-    lab.put(AppSpec { unreachable, ..spec(2, "a") });
-    lab.settle();
-    lose(&mut lab, 2, true);
-    let lost_at = lab.state.now;
-    let plan = lab.lead();
-    assert_eq!((plan.actions.len(), plan.wake_at), (0, Some(lost_at.plus_ms(5_000))));
-    lab.settle();
-    assert!(lab.now >= lost_at.plus_ms(5_000));
-    assert!(lab.tasks().iter().all(|task| task.node == NodeId(1)));
-
-    let mut lab = several(2);
-    lab.put(AppSpec { unreachable: UnreachableStrategy::Disabled, ..spec(2, "a") });
-    lab.settle();
-    lose(&mut lab, 2, true);
-    lab.wait(86_400_000);
-    lab.settle();
-    assert_eq!(lab.tasks().iter().filter(|task| task.node == NodeId(2)).count(), 1);
 }
 
 #[test]

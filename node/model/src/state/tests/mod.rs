@@ -4,6 +4,7 @@ mod accounts;
 mod apps;
 mod health;
 mod limits;
+mod losses;
 mod membership;
 mod nodes;
 mod requests;

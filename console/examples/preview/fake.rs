@@ -13,7 +13,6 @@ use futures::stream::{self, BoxStream, StreamExt};
 use model::app::AppSpec;
 use model::auth::{Actor, Role, SessionKey, User};
 use model::command::Envelope;
-use model::membership::Availability;
 use model::node::{Node, Resources};
 use model::state::{App, Backoff, Deployment, DeploymentKind};
 use model::task::{EndState, Ended, Exit, Task, TaskState};
@@ -24,6 +23,8 @@ use tokio::sync::watch;
 
 #[path = "balancer.rs"]
 mod balancer;
+#[path = "members.rs"]
+mod members;
 
 pub const CODE: &str = "K7QM-2XVD";
 pub const PASSWORD: &str = "correct horse";
@@ -70,28 +71,6 @@ impl Fake {
     }
 }
 
-/// Three members, one of which does not answer.
-fn belong(state: &mut State) {
-    state.feature_level = command::FEATURE_LEVEL;
-    let authority = model::membership::Authority { certificate: String::new(), key: String::new() };
-    state.authority = Some(authority);
-    for at in 0..3u8 {
-        let member = model::membership::Member {
-            fingerprint: format!("{at:064x}"),
-            addresses: vec![IpAddr::from([192, 168, 7, 21 + at])],
-            port: model::membership::PEER_PORT,
-            admitted_at: state.now,
-            lost_since: (at == 2).then_some(state.now),
-            fenced_at: None,
-            losses: Vec::new(),
-            availability: if at == 1 { Availability::Draining } else { Availability::Active },
-            name: None,
-            attributes: [("rack".to_owned(), format!("r{at}"))].into(),
-        };
-        state.members.insert(NodeId(NODE.0 + u64::from(at)), Arc::new(member));
-    }
-}
-
 fn take(state: &mut State) {
     let admin = User {
         name: "admin".into(),
@@ -115,7 +94,7 @@ fn take(state: &mut State) {
         boot_id: "boot".into(),
     };
     state.nodes.insert(NODE, Arc::new(node));
-    belong(state);
+    members::belong(state);
 }
 
 /// Adds an app as a definition says, without any task.
@@ -343,26 +322,7 @@ impl Backend for Fake {
     }
 
     fn members(&self) -> Vec<MemberStatus> {
-        let state = self.state();
-        let one = |(id, member): (&NodeId, &Arc<model::membership::Member>)| MemberStatus {
-            id: *id,
-            name: state.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name.clone()),
-            addresses: member.addresses.clone(),
-            role: if *id == NODE { MemberRole::Leader } else { MemberRole::Voter },
-            reach: match member.lost_since {
-                Some(_) => MemberReach::Lost,
-                None => MemberReach::Up,
-            },
-            lost_since: member.lost_since,
-            fenced_at: member.fenced_at,
-            admitted_at: member.admitted_at,
-            product_version: "0.1.0".into(),
-            tasks: 2,
-            availability: member.availability,
-            attributes: member.attributes.clone(),
-            is_self: *id == NODE,
-        };
-        state.members.iter().map(one).collect()
+        members::shown(&self.state())
     }
 
     async fn invite(&self, invitation: Invitation) -> Result<String, InviteError> {

@@ -31,6 +31,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/settings", get(pages::settings::show))
         .route("/settings/password", get(pages::settings::show).post(pages::settings::password))
         .route("/settings/tokens", get(pages::settings::show).post(pages::settings::tokens))
+        .route("/settings/cluster", get(pages::settings::show).post(pages::settings::cluster))
         .route("/settings/sessions", get(pages::settings::show).post(pages::settings::sessions))
         .route("/help", get(pages::help::page))
         .route("/theme", post(pages::help::theme))

@@ -30,22 +30,18 @@ pub struct Answer {
 impl Client {
     /// `address` is `host:port`; the host must be an IP address (nothing resolves names here).
     pub fn new(address: &str) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections(0)
-            .proxy(None)
-            .timeout_global(Some(ANSWER_TIMEOUT))
-            .build()
-            .new_agent();
-        Self { agent, base: format!("http://{address}"), authorization: None }
+        Self { agent: agent(ANSWER_TIMEOUT), base: format!("http://{address}"), authorization: None }
     }
 
     /// The same client with Basic credentials on every request.
     pub fn with_password(&self, user: &str, password: &str) -> Self {
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         Self { authorization: Some(format!("Basic {pair}")), ..self.clone() }
+    }
+
+    /// The same client, which gives up earlier.
+    pub fn within(&self, limit: Duration) -> Self {
+        Self { agent: agent(limit), ..self.clone() }
     }
 
     pub fn get(&self, path: &str) -> Result<Answer, ureq::Error> {
@@ -106,6 +102,18 @@ impl Client {
             None => self.agent.run(request.body(())?),
         }
     }
+}
+
+fn agent(limit: Duration) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_idle_connections(0)
+        .proxy(None)
+        .timeout_global(Some(limit))
+        .build()
+        .new_agent()
 }
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");

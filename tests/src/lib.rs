@@ -13,6 +13,7 @@ pub mod init;
 pub mod iso;
 pub mod lab;
 pub mod leftovers;
+pub mod linear;
 pub mod network;
 pub mod node;
 pub mod registry;

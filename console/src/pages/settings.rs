@@ -5,6 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use model::auth::{SessionKey, Token};
 use model::event::EventKind;
+use model::settings::{self, Rebalance, SettingsChange};
 use model::{Command, limits};
 
 use crate::context::{Context, Fields, Frame, Tab, render, status_of};
@@ -20,10 +21,17 @@ struct SettingsPage {
     cluster: String,
     claimed: Option<Moment>,
     tokens: Vec<TokenRow>,
+    /// Whether the leader evens out the load by itself.
+    rebalances: bool,
+    fence_hook: String,
+    fence_hook_max: usize,
     password_min: usize,
     token_name_max: usize,
     said: Said,
 }
+
+/// The part of the page on what the cluster does by itself.
+const CLUSTER: &str = "cluster";
 
 /// What the page answers to a form of it.
 #[derive(Default)]
@@ -62,6 +70,12 @@ fn page(context: &Context, said: Said) -> Response {
         cluster: state.cluster.map(|id| id.to_string()).unwrap_or_default(),
         claimed: claimed.map(Into::into),
         tokens,
+        rebalances: state.settings.rebalance == Rebalance::Automatic,
+        fence_hook: match said.part {
+            CLUSTER if !said.error.is_empty() => said.name.clone(),
+            _ => state.settings.fence_hook.clone(),
+        },
+        fence_hook_max: settings::URL_BYTES_MAX,
         password_min: limits::PASSWORD_BYTES_MIN,
         token_name_max: limits::TOKEN_NAME_BYTES_MAX,
         said,
@@ -129,6 +143,26 @@ fn stay(context: &Context, name: &str, said: Said) -> Response {
     let fresh = Context { backend: context.backend.clone(), state, now: context.now, visit };
     let cookie = cookie_of(&fresh, &value);
     ([(header::SET_COOKIE, cookie)], page(&fresh, said)).into_response()
+}
+
+/// What the cluster does by itself.
+pub async fn cluster(context: Context, fields: Fields) -> Response {
+    let rebalance = match fields.get("rebalance") {
+        "automatic" => Rebalance::Automatic,
+        _ => Rebalance::Manual,
+    };
+    let fence_hook = fields.get("fence_hook").trim().to_owned();
+    let change_of = SettingsChange { rebalance: Some(rebalance), fence_hook: Some(fence_hook.clone()) };
+    match change(&context, Command::ChangeSettings { change: change_of }).await {
+        Ok(()) => {
+            let said = Said { part: CLUSTER, done: t::SETTINGS_CHANGED.to_owned(), ..Said::default() };
+            page(&context, said)
+        }
+        Err((status, error)) => {
+            let said = Said { part: CLUSTER, error, name: fence_hook, ..Said::default() };
+            (status, page(&context, said)).into_response()
+        }
+    }
 }
 
 pub async fn tokens(context: Context, fields: Fields) -> Response {

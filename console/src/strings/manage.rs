@@ -254,6 +254,7 @@ pub const EVENT_NODE_REMOVED: &str = "was removed from the cluster.";
 pub const EVENT_NODE_LOST: &str = "does not answer.";
 pub const EVENT_NODE_FENCED: &str =
     "is fenced: its exclusive instances have ended, and may be started elsewhere.";
+pub const EVENT_SETTINGS_CHANGED: &str = "The cluster's settings were changed.";
 pub const EVENT_NODE_QUARANTINED: &str =
     "is quarantined: it was lost again and again. It is given no new instances until a person says so.";
 pub const EVENT_NODE_BACK: &str = "answers again.";
@@ -377,4 +378,8 @@ pub fn search_nothing(query: &str) -> String {
 
 pub fn search_task(state: &str, node: &str) -> String {
     if node.is_empty() { state.to_owned() } else { format!("{state}, {node}") }
+}
+
+pub fn event_hook_failed(reason: &str) -> String {
+    format!("was not powered off by the fence hook: {reason}.")
 }

@@ -74,6 +74,8 @@ impl Kind {
             | EventKind::NodeLost { .. }
             | EventKind::NodeBack { .. }
             | EventKind::NodeFenced { .. }
+            | EventKind::FenceHookFailed { .. }
+            | EventKind::SettingsChanged
             | EventKind::NodeQuarantined { .. }
             | EventKind::NodeChanged { .. }
             | EventKind::JoinTokenCreated { .. }
@@ -123,6 +125,8 @@ fn app_of(kind: &EventKind) -> Option<&AppId> {
         | EventKind::NodeLost { .. }
         | EventKind::NodeBack { .. }
         | EventKind::NodeFenced { .. }
+        | EventKind::FenceHookFailed { .. }
+        | EventKind::SettingsChanged
         | EventKind::NodeQuarantined { .. }
         | EventKind::NodeChanged { .. }
         | EventKind::JoinTokenCreated { .. }
@@ -178,6 +182,10 @@ fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
         EventKind::NodeLost { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_LOST)], ""),
         EventKind::NodeBack { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_BACK)], ""),
         EventKind::NodeFenced { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_FENCED)], ""),
+        EventKind::FenceHookFailed { node: id, reason } => {
+            (vec![plain(node(id)), plain(t::event_hook_failed(reason))], "failed")
+        }
+        EventKind::SettingsChanged => (vec![plain(t::EVENT_SETTINGS_CHANGED)], ""),
         EventKind::NodeQuarantined { node: id } => {
             (vec![plain(node(id)), plain(t::EVENT_NODE_QUARANTINED)], "")
         }

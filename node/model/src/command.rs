@@ -7,6 +7,7 @@ use crate::auth::{Actor, SessionKey, Token, User};
 use crate::ids::RequestId;
 use crate::membership::{Applicant, Authority, JoinToken, NodeChange};
 use crate::node::Node;
+use crate::settings::SettingsChange;
 use crate::task::{KillReason, TaskUpdate};
 use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
 
@@ -62,7 +63,7 @@ impl Command {
             | Self::PutJoinToken { .. }
             | Self::DeleteJoinToken { .. } => 2,
             Self::ChangeNode { .. } | Self::MoveTasks { .. } => 3,
-            Self::Fence { .. } => 4,
+            Self::Fence { .. } | Self::HookAnswered { .. } | Self::ChangeSettings { .. } => 4,
             _ => 1,
         }
     }
@@ -177,6 +178,15 @@ pub enum Command {
     Fence {
         node: NodeId,
         lost_since: Timestamp,
+    },
+    /// What came of asking for a lost node to be powered off: without an error it is, and counts as fenced.
+    HookAnswered {
+        node: NodeId,
+        lost_since: Timestamp,
+        error: Option<String>,
+    },
+    ChangeSettings {
+        change: SettingsChange,
     },
     /// The operator gives a member another name or attributes, or says whether it is given tasks.
     ChangeNode {

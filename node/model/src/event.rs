@@ -73,6 +73,12 @@ pub enum EventKind {
     NodeFenced {
         node: NodeId,
     },
+    /// The fence hook was asked to power it off, and did not say that it has.
+    FenceHookFailed {
+        node: NodeId,
+        reason: String,
+    },
+    SettingsChanged,
     /// It was lost again and again, and is given no new tasks.
     NodeQuarantined {
         node: NodeId,

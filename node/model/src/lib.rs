@@ -23,6 +23,7 @@ mod properties;
 pub mod rebalance;
 pub mod schedule;
 pub mod servers;
+pub mod settings;
 pub mod state;
 pub mod task;
 #[cfg(any(test, feature = "testing"))]

@@ -13,9 +13,12 @@ use model::auth::Actor;
 use model::lease::FENCE_WAIT_MS;
 use model::membership::Applicant;
 use model::servers::{self, Server};
+use model::state::{App, LEASES_FROM};
 use model::{Command, NodeId, Origin, State, Timestamp};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::fence_hook;
 use super::machine::Machine;
 use crate::init::clock;
 use crate::peers::authority;
@@ -84,6 +87,16 @@ async fn keep(
     for (node, lost) in watched.changes(state, machine.node, &progress) {
         tracing::warn!(%node, lost, silent_ms = ?progress.get(&node).and_then(|p| p.silent_ms), "a member's answers");
         propose(cluster, Command::SetLost { node, lost }).await?;
+    }
+    for (node, lost_since) in watched.unasked(state) {
+        let (url, question) =
+            (state.settings.fence_hook.clone(), fence_hook::question(state, node, lost_since));
+        watched.hooks.spawn(fence_hook::ask(url, question, node, lost_since));
+    }
+    while let Some(answered) = watched.hooks.try_join_next() {
+        let command = answered.context("asking the fence hook")?;
+        tracing::warn!(?command, "the fence hook");
+        propose(cluster, command).await?;
     }
     for (node, lost_since) in watched.over(state, clock::now()) {
         tracing::warn!(%node, "nothing exclusive runs there any more: its lease is over");
@@ -194,6 +207,9 @@ struct Watched {
     suspects: BTreeSet<NodeId>,
     /// Lost members, since when by the cluster's time, and when this leader saw it by its own clock.
     losses: BTreeMap<NodeId, (Timestamp, u64)>,
+    /// For which of them the fence hook was asked.
+    hooked: BTreeMap<NodeId, Timestamp>,
+    hooks: JoinSet<Command>,
 }
 
 impl Watched {
@@ -238,17 +254,28 @@ impl Watched {
         for (node, since) in lost {
             self.losses.entry(node).or_insert((since, now));
         }
-        let can_be_told = state.feature_level >= model::state::LEASES_FROM;
-        let waits = |node: &NodeId| {
-            let is_fenced = state.members.get(node).is_some_and(|member| member.fenced_at.is_some());
-            let on_it = |app: &Arc<model::state::App>| app.tasks.values().any(|task| task.node == *node);
-            !is_fenced && state.apps.values().any(|app| on_it(app) && app.is_exclusive())
-        };
         let over = self.losses.iter().filter(|(_, (_, seen))| now.saturating_sub(*seen) >= FENCE_WAIT_MS);
-        over.filter(|(node, _)| can_be_told && waits(node))
-            .map(|(node, (since, _))| (*node, *since))
-            .collect()
+        over.filter(|(node, _)| waits(state, **node)).map(|(node, (since, _))| (*node, *since)).collect()
     }
+
+    /// Lost members for which the fence hook is to be asked, once for each loss; with since when they are lost.
+    fn unasked(&mut self, state: &State) -> Vec<(NodeId, Timestamp)> {
+        if state.settings.fence_hook.is_empty() {
+            return Vec::new();
+        }
+        let lost = state.members.iter().filter_map(|(node, member)| Some((*node, member.lost_since?)));
+        let waiting: Vec<_> = lost.filter(|(node, _)| waits(state, *node)).collect();
+        let is_new = |(node, since): &(NodeId, Timestamp)| self.hooked.insert(*node, *since) != Some(*since);
+        waiting.into_iter().filter(is_new).collect()
+    }
+}
+
+/// True if exclusive tasks wait for `node`, which is lost, to be fenced.
+fn waits(state: &State, node: NodeId) -> bool {
+    let is_fenced = state.members.get(&node).is_some_and(|member| member.fenced_at.is_some());
+    let on_it = |app: &Arc<App>| app.tasks.values().any(|task| task.node == node);
+    let can_be_told = state.feature_level >= LEASES_FROM;
+    can_be_told && !is_fenced && state.apps.values().any(|app| on_it(app) && app.is_exclusive())
 }
 
 /// As the leader this node is now, or not at all: what a deposed leader saw is of no use to the next.

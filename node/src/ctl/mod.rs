@@ -6,6 +6,7 @@ mod events;
 mod join_tokens;
 mod node;
 mod nodes;
+mod settings;
 mod table;
 mod tasks;
 mod tokens;
@@ -51,6 +52,9 @@ enum Command {
     /// What lets further nodes in
     #[command(subcommand)]
     JoinTokens(join_tokens::Command),
+    /// What the cluster does by itself
+    #[command(subcommand)]
+    Settings(settings::Command),
     /// What programs log in with
     #[command(subcommand)]
     Tokens(tokens::Command),
@@ -115,6 +119,7 @@ pub async fn dispatch(args: Args, to: Box<dyn std::io::Write + Send>) -> Result<
         Command::Claim { code } => node::claim(&client, output, &code).await,
         Command::Nodes(command) => nodes::run(&client, output, command).await,
         Command::JoinTokens(command) => join_tokens::run(&client, output, command).await,
+        Command::Settings(command) => settings::run(&client, output, command).await,
         Command::Tokens(command) => tokens::run(&client, output, command).await,
         Command::Node(command) => node::run(&client, output, command).await,
         Command::Events { kinds } => events::run(&client, output, &kinds).await,

@@ -22,6 +22,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/settings", "/settings"),
     ("/settings/password", "/settings/password"),
     ("/settings/tokens", "/settings/tokens"),
+    ("/settings/cluster", "/settings/cluster"),
     ("/settings/sessions", "/settings/sessions"),
     ("/help", "/help"),
     ("/tasks/{id}", "TASK"),
@@ -48,7 +49,8 @@ const NO_PAGES: &[&str] = &[
     "/assets/{name}",
 ];
 /// The same page as another one: `looks` opens that.
-const LOOK_ALIKE: &[&str] = &["/", "/settings/password", "/settings/tokens", "/settings/sessions"];
+const LOOK_ALIKE: &[&str] =
+    &["/", "/settings/password", "/settings/tokens", "/settings/cluster", "/settings/sessions"];
 
 const ROUTER: &str = include_str!("../../../console/src/router.rs");
 const LOOKS: &str = include_str!("looks.rs");

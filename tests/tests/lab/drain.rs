@@ -97,3 +97,32 @@ fn a_request_that_is_said_twice_through_different_nodes_is_applied_once() {
     let other = lab.node(2).post("/v2/apps", app).expect("an answer");
     assert_eq!(other.status, 409, "another request for the same app: {other}");
 }
+
+#[test]
+fn a_cluster_that_evens_itself_out_moves_one_after_the_other() {
+    let lab = Lab::up(3);
+    let idle = lab.leader();
+    let asked = idle % 3 + 1;
+    assert_eq!(change(&lab, asked, idle, &json!({ "availability": "cordoned" })), 200);
+    let six = SLEEPERS.replace(r#""instances":3"#, r#""instances":6"#);
+    lab.node(1).post("/v2/apps", six).expect("an answer").expect(201);
+    lab.until("six sleepers run", || lab.runs(1, "sleepers", 6));
+    assert_eq!(change(&lab, asked, idle, &json!({ "availability": "active" })), 200);
+    let wish = |wish: &str| {
+        let answer = lab.node(asked).send("PATCH", "/meseta/v1/settings", &[], Some(wish.as_bytes()));
+        answer.expect("an answer").status
+    };
+    assert_eq!(wish(r#"{"rebalance":"never"}"#), 422);
+    assert_eq!(wish(r#"{"rebalance":"automatic"}"#), 200);
+    let host = format!("10.77.0.{idle}");
+    let there = |hosts: &[String]| hosts.iter().filter(|other| **other == host).count();
+    let mut most = 0;
+    lab.until("two of six moved to it", || {
+        let app = lab.json(asked, "/v2/apps/sleepers")["app"].clone();
+        assert!(app["tasksRunning"].as_u64() >= Some(6), "the old one went before the new one served: {app}");
+        let hosts = lab.hosts(asked, "sleepers");
+        most = most.max(hosts.len());
+        if there(&hosts) == 2 && hosts.len() == 6 { Ok(()) } else { Err(format!("{hosts:?}")) }
+    });
+    assert!(most <= 7, "{most} at once: more than one moved at a time");
+}

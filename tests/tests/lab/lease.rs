@@ -1,7 +1,7 @@
 //! Exclusive tasks: never two of one at once, whoever is cut off, killed or frozen. What they write to is this process,
 //! which every node reaches all the time; each line is an epoch, as a task would write it into a shared file.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -149,4 +149,49 @@ fn one_that_was_frozen_with_its_node_ends_when_it_wakes() {
         let end = &lines[lines.len().saturating_sub(30)..];
         if end.iter().all(|line| line.epoch == next.epoch) { Ok(()) } else { Err(format!("{end:?}")) }
     });
+}
+
+/// Takes one request, answers it as a webhook that has done what it was asked for, and hands out what it was sent.
+fn hook() -> (u16, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind((std::net::Ipv4Addr::from(THIS_MACHINE), 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (tell, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let Ok((mut stream, _)) = listener.accept() else { return };
+        let (mut text, mut part) = (String::new(), [0; 4_096]);
+        while !text.ends_with('}') {
+            match stream.read(&mut part) {
+                Ok(0) | Err(_) => break,
+                Ok(length) => text.push_str(&String::from_utf8_lossy(&part[..length])),
+            }
+        }
+        let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+        let _ = tell.send(text);
+    });
+    (port, asked)
+}
+
+#[test]
+fn a_node_that_the_hook_has_powered_off_need_not_be_waited_for() {
+    let Scene { lab, written, at, epoch } = scene();
+    let asked = at % 3 + 1;
+    let (port, heard) = hook();
+    let [a, b, c, d] = THIS_MACHINE;
+    let wish = format!(r#"{{"fence_hook":"http://{a}.{b}.{c}.{d}:{port}/off?key=1"}}"#);
+    let client = lab.node(asked);
+    client.send("PATCH", "/meseta/v1/settings", &[], Some(wish.as_bytes())).expect("an answer").expect(200);
+    lab.run(&["kill", &format!("n{at}")]);
+    let next = lab.until("another writes", || written.last("single", 0, |line| line.epoch > epoch));
+    assert_ne!(number(&next.host), at);
+    let request = heard.recv().expect("the hook was asked");
+    assert!(request.starts_with("POST /off?key=1 HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains(&format!(r#""name":"n{at}""#)), "{request}");
+    let nodes = lab.json(asked, "/meseta/v1/nodes");
+    let lost = nodes["nodes"].as_array().expect("nodes").iter().find(|node| node["reach"] == "lost");
+    let time = |key: &str| {
+        let text = lost.expect("one is lost")[key].as_str().expect("a time").to_owned();
+        model::Timestamp::parse(&text).expect("a time")
+    };
+    let waited = time("fenced_at").ms_since(time("lost_since"));
+    assert!(waited < model::lease::LEASE_MS, "{waited} ms: the hook's word was not taken");
 }

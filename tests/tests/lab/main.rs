@@ -2,6 +2,7 @@
 
 mod adoption;
 mod drain;
+mod faults;
 mod lease;
 mod one;
 mod several;

@@ -50,6 +50,10 @@ impl State {
             Command::RemoveNode { node } => self.remove_node(*node),
             Command::SetLost { node, lost } => self.set_lost(*node, *lost),
             Command::Fence { node, lost_since } => self.fence(*node, *lost_since),
+            Command::HookAnswered { node, lost_since, error } => {
+                self.hook_answered(*node, *lost_since, error.as_deref())
+            }
+            Command::ChangeSettings { change } => self.change_settings(change),
             Command::ChangeNode { node, change } => self.change_node(*node, change),
             Command::MoveTasks { tasks, cancel } => self.move_tasks(tasks, *cancel),
             Command::PutJoinToken { token } => self.put_join_token(token),

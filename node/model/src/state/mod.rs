@@ -15,6 +15,7 @@ mod membership;
 mod nodes;
 mod plan;
 mod service_ports;
+mod settings;
 mod snapshot;
 mod tasks;
 
@@ -33,6 +34,7 @@ use crate::event::Event;
 use crate::ids::RequestId;
 use crate::membership::{Authority, JoinToken, Member};
 use crate::node::Node;
+use crate::settings::Settings;
 use crate::task::{Ended, Task};
 use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
 
@@ -67,6 +69,8 @@ pub struct State {
     /// By the secret's SHA-256.
     #[serde(default)]
     pub join_tokens: OrdMap<String, JoinToken>,
+    #[serde(default, skip_serializing_if = "Settings::is_default")]
+    pub settings: Settings,
     pub apps: OrdMap<AppId, Arc<App>>,
     pub deployments: OrdMap<DeploymentId, Arc<Deployment>>,
     /// Which app a live task belongs to.
@@ -148,6 +152,7 @@ impl Default for State {
             members: OrdMap::new(),
             removed: OrdMap::new(),
             join_tokens: OrdMap::new(),
+            settings: Settings::default(),
             apps: OrdMap::new(),
             deployments: OrdMap::new(),
             task_apps: OrdMap::new(),

@@ -43,6 +43,8 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
         | EventKind::NodeLost { .. }
         | EventKind::NodeBack { .. }
         | EventKind::NodeFenced { .. }
+        | EventKind::FenceHookFailed { .. }
+        | EventKind::SettingsChanged
         | EventKind::NodeQuarantined { .. }
         | EventKind::NodeChanged { .. }
         | EventKind::JoinTokenCreated { .. }

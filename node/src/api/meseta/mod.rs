@@ -7,6 +7,7 @@ mod logs;
 mod machine;
 mod node;
 mod nodes;
+mod settings;
 mod tokens;
 
 use axum::Router;
@@ -48,6 +49,8 @@ pub fn operations() -> Vec<Operation> {
         get("/meseta/v1/nodes", routing::get(nodes::list)),
         patch("/meseta/v1/nodes/{node}", routing::patch(nodes::change)),
         delete("/meseta/v1/nodes/{node}", routing::delete(nodes::remove)),
+        get("/meseta/v1/settings", routing::get(settings::show)),
+        patch("/meseta/v1/settings", routing::patch(settings::change)),
         get("/meseta/v1/rebalance", routing::get(nodes::balance)),
         post("/meseta/v1/rebalance", routing::post(nodes::rebalance)),
         get("/meseta/v1/unclaimed-nodes", routing::get(adopt::list)),

@@ -9,9 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use http_body_util::Empty;
+use http_body_util::{Empty, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, AUTHORIZATION, HOST, RANGE, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, RANGE, USER_AGENT};
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -53,6 +53,8 @@ pub struct Ask<'a> {
     pub from: u64,
     /// How long an answer may take to begin.
     pub patience: Duration,
+    /// JSON; nothing is sent if it is empty.
+    pub body: Bytes,
 }
 
 /// Sends the request and returns the answer as far as its headers.
@@ -172,8 +174,11 @@ async fn send<S: Stream>(
     if ask.from > 0 {
         request = request.header(RANGE, format!("bytes={}-", ask.from));
     }
+    if !ask.body.is_empty() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
     let request = request
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(ask.body.clone()))
         .map_err(|error| RegistryError::Nonsense(format!("the address {}: {error}", ask.url)))?;
     let answer = timeout(ask.patience, sender.send_request(request)).await;
     answer.map_err(|_| RegistryError::Silent(ask.patience))?.map_err(broken)

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub use error::RegistryError;
 
 use self::challenge::Challenge;
-use self::connection::{Ask, exchange};
+pub use self::connection::{Ask, exchange};
 use super::manifest::{ACCEPTED, Descriptor, MANIFEST_BYTES_MAX};
 use super::reach::Way;
 use super::reference::{Digest, Version};
@@ -133,6 +133,7 @@ impl Repository {
             authorization,
             from: 0,
             patience: self.patience,
+            body: Bytes::new(),
         }
     }
 

@@ -149,7 +149,8 @@ fn stay(context: &Context, name: &str, said: Said) -> Response {
 pub async fn cluster(context: Context, fields: Fields) -> Response {
     let rebalance = match fields.get("rebalance") {
         "automatic" => Rebalance::Automatic,
-        _ => Rebalance::Manual,
+        "manual" => Rebalance::Manual,
+        _ => return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
     };
     let fence_hook = fields.get("fence_hook").trim().to_owned();
     let change_of = SettingsChange { rebalance: Some(rebalance), fence_hook: Some(fence_hook.clone()) };

@@ -66,6 +66,9 @@ impl World {
     }
 }
 
+/// Between two words to init that this program is alive.
+const ALIVE: Duration = Duration::from_secs(5);
+
 /// Orders waiting for the socket; init reads at once, so a full queue means that init hangs.
 const QUEUE: usize = 1024;
 
@@ -177,6 +180,7 @@ async fn converse(
         return error;
     }
     let mut buffer = vec![0u8; PACKET_BYTES_MAX];
+    let mut alive = tokio::time::interval(ALIVE);
     loop {
         // Cancel safety: `receive` takes a packet only at its last await; `recv` of the queue is cancel safe.
         tokio::select! {
@@ -185,6 +189,9 @@ async fn converse(
                 Err(error) => return error,
             },
             Some(message) = queue.recv() => if let Err(error) = send(line, &message).await {
+                return error;
+            },
+            _ = alive.tick() => if let Err(error) = send(line, &ToInit::Alive).await {
                 return error;
             },
         }

@@ -28,6 +28,8 @@ pub enum ToInit {
     /// First message of a connection. Only one connection per role name is kept: the newest.
     /// The agent is answered with [`FromInit::World`] and hears of every exit from then on.
     Hello { role: String },
+    /// The agent still answers itself; see `machine::role::SILENCE_MS_MAX`.
+    Alive,
     /// Start the task whose bundle lies ready at `bundle`. Answered by `Created` or `CreateFailed`. Idempotent: a
     /// task that init already has is answered alike.
     /// `exclusive_until`: as [`ToInit::Deadline`], from the beginning.

@@ -53,7 +53,14 @@ impl Registers {
             if turn.is_multiple_of(2) {
                 let value = self.next.fetch_add(1, Ordering::Relaxed);
                 let answer = client.put(&format!("{path}?force=true"), definition(value));
-                // Whatever is not a clear yes may have been done, and may yet be.
+                if let Err(ureq::Error::Io(error)) = &answer
+                    && error.kind() == std::io::ErrorKind::ConnectionRefused
+                {
+                    // Its node is down, and was told nothing.
+                    tests::wait::pause();
+                    continue;
+                }
+                // Whatever else is not a clear yes may have been done, and may yet be.
                 let is_done = answer.is_ok_and(|answer| answer.status < 300);
                 let answered = is_done.then(|| self.now());
                 self.note(register, Step { what: What::Write(value), asked, answered });

@@ -39,6 +39,23 @@ fn the_agent_dies_and_the_task_does_not_notice() {
 }
 
 #[test]
+fn an_agent_that_hangs_is_started_anew() {
+    let node = Node::start();
+    node.post_app(&json!({ "id": "calm", "cmd": GATED, "cpus": 0.1, "mem": 16 }));
+    let task = node.wait_running("calm", 1);
+    let pid = node.task_pid(&task[0]).expect("a process");
+    let hung = role_pids(&node, "agent");
+    assert_eq!(hung.len(), 1);
+    kill(Pid::from_raw(hung[0]), Signal::SIGSTOP).expect("it runs");
+    node.wait_for("another agent answers", || {
+        let agents = role_pids(&node, "agent");
+        if agents.len() == 1 && agents != hung { Ok(()) } else { Err(format!("{agents:?}")) }
+    });
+    assert_eq!(node.wait_running("calm", 1), task);
+    assert_eq!(node.task_pid(&task[0]), Some(pid));
+}
+
+#[test]
 fn an_exit_while_the_agent_is_dead_is_recorded() {
     let node = Node::start();
     node.post_app(&json!({ "id": "unseen", "cmd": GATED, "cpus": 0.1, "mem": 16, "backoffSeconds": 60 }));

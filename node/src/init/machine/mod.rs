@@ -249,7 +249,11 @@ impl Machine {
 
     fn message(&mut self, now: Millis, from: ConnectionId, message: ToInit, actions: &mut Vec<Action>) {
         match message {
-            ToInit::Hello { role } => self.hello(from, &role, actions),
+            ToInit::Hello { role } => {
+                self.hello(from, &role, actions);
+                self.agent_speaks(now, from);
+            }
+            ToInit::Alive => self.agent_speaks(now, from),
             ToInit::Create { task, bundle, exclusive_until } => {
                 self.create(from, task, bundle, exclusive_until, actions);
             }
@@ -296,6 +300,7 @@ impl Machine {
             task.tick(now, id, actions);
         }
         self.tick_roles(now, actions);
+        self.end_a_silent_agent(now, actions);
         if self.ready_by.is_some_and(|by| by <= now) {
             self.ready_by = None;
             actions.push(Action::GiveUp);

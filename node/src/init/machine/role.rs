@@ -3,7 +3,13 @@
 use console::Service;
 
 use super::super::backoff::Backoff;
-use super::{Action, Machine, Millis};
+use super::{Action, ConnectionId, Machine, Millis};
+
+/// An agent that says nothing for this long hangs. It speaks every few seconds; the rest is for a machine that is
+/// overloaded or whose disk is slow.
+const SILENCE_MS_MAX: Millis = 30_000;
+/// How late init's own wake-up may be.
+const LATE_MS_MAX: Millis = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum RoleName {
@@ -47,6 +53,8 @@ enum State {
     Up {
         pid: i32,
         since: Millis,
+        /// Until then it has to say that it is alive; `None` for a role that says nothing.
+        speaks_by: Option<Millis>,
     },
     /// Not to be started again: the node goes down.
     Down,
@@ -71,7 +79,11 @@ impl Role {
     }
 
     pub fn next_deadline(&self) -> Option<Millis> {
-        if let State::Waiting { until } = self.state { Some(until) } else { None }
+        match self.state {
+            State::Waiting { until } => Some(until),
+            State::Up { speaks_by, .. } => speaks_by,
+            State::Starting { .. } | State::Down => None,
+        }
     }
 
     pub fn service(&self) -> Service {
@@ -105,12 +117,36 @@ impl Machine {
     pub(super) fn role_started(&mut self, now: Millis, name: RoleName, pid: i32, actions: &mut Vec<Action>) {
         let retiring = self.power.retires(name);
         if let Some(role) = self.roles.iter_mut().find(|role| role.name == name) {
-            role.state = State::Up { pid, since: now };
+            // Until it has said something it may be busy with a large log.
+            role.state = State::Up { pid, since: now, speaks_by: None };
             if retiring {
                 actions.push(Action::SignalRole { role: name, pid, kill: false });
             }
         }
         actions.push(Action::RolesChanged);
+    }
+
+    pub(super) fn agent_speaks(&mut self, now: Millis, from: ConnectionId) {
+        if self.agent != Some(from) {
+            return;
+        }
+        let agent = self.roles.iter_mut().find(|role| role.name == RoleName::Agent);
+        if let Some(State::Up { speaks_by, .. }) = agent.map(|role| &mut role.state) {
+            *speaks_by = Some(now + SILENCE_MS_MAX);
+        }
+    }
+
+    /// An agent that hangs is as good as dead, and a new one is better: its end is seen like any other.
+    pub(super) fn end_a_silent_agent(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        for role in &mut self.roles {
+            let State::Up { pid, speaks_by, .. } = &mut role.state else { continue };
+            let Some(late) = speaks_by.and_then(|by| now.checked_sub(by)) else { continue };
+            *speaks_by = Some(now + SILENCE_MS_MAX);
+            // Who looks late was frozen, and so was the agent.
+            if late <= LATE_MS_MAX {
+                actions.push(Action::SignalRole { role: role.name, pid: *pid, kill: true });
+            }
+        }
     }
 
     pub(super) fn role_ended(&mut self, now: Millis, name: RoleName, how: String, actions: &mut Vec<Action>) {

@@ -440,3 +440,19 @@ fn a_node_that_is_not_ready_in_time_is_started_anew() {
         assert_eq!(actions, if ready { &[][..] } else { &expected[..] });
     }
 }
+
+#[test]
+fn an_agent_that_says_nothing_is_ended_unless_init_itself_was_frozen() {
+    let mut machine = Machine::new(&[RoleName::Agent]);
+    let say = |message| Input::Message { from: AGENT, message };
+    machine.step(0, Input::Tick);
+    machine.step(0, Input::RoleStarted { role: RoleName::Agent, pid: 7 });
+    assert_eq!(machine.next_deadline(), None, "it may take its time to begin");
+    machine.step(1_000, say(ToInit::Hello { role: "agent".to_owned() }));
+    machine.step(20_000, say(ToInit::Alive));
+    assert_eq!(machine.step(31_000, Input::Tick), []);
+    let kill = Action::SignalRole { role: RoleName::Agent, pid: 7, kill: true };
+    assert_eq!(machine.next_deadline(), Some(50_000));
+    assert_eq!(machine.step(50_100, Input::Tick), [kill]);
+    assert_eq!(machine.step(90_000, Input::Tick), [], "the look came late: everybody was frozen");
+}

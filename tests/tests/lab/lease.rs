@@ -185,7 +185,7 @@ fn a_node_that_the_hook_has_powered_off_need_not_be_waited_for() {
     assert_ne!(number(&next.host), at);
     let request = heard.recv().expect("the hook was asked");
     assert!(request.starts_with("POST /off?key=1 HTTP/1.1\r\n"), "{request}");
-    assert!(request.contains(&format!(r#""name":"n{at}""#)), "{request}");
+    assert!(request.contains(&format!(r#""addresses":["10.77.0.{at}"]"#)), "{request}");
     let nodes = lab.json(asked, "/meseta/v1/nodes");
     let lost = nodes["nodes"].as_array().expect("nodes").iter().find(|node| node["reach"] == "lost");
     let time = |key: &str| {

@@ -131,6 +131,11 @@ impl Vms {
         self.script(&["--power-cut", &n.to_string()]);
     }
 
+    /// What the nodes say to each other comes so much later from now on.
+    pub fn delay(&self, by: Duration) {
+        self.script(&["--delay", &by.as_millis().to_string()]);
+    }
+
     /// Boots what was cut; returns when its console answers.
     pub fn start(&self, n: u16) {
         self.script(&["--start", &n.to_string()]);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::browser::{Browser, Scripts};
+use tests::dig::dig;
 use tests::http::Client;
 use tests::vm::{PASSWORD, root};
 use tests::vms::Vms;
@@ -14,6 +15,8 @@ const SERVICE_PORT: u16 = 10_000;
 /// From power on to the app's answer through every node's balancer.
 const TO_ANSWER_MAX: Duration = Duration::from_secs(180);
 const CLICKS_MAX: u32 = 6;
+/// One way, between any two nodes.
+const DELAY: Duration = Duration::from_millis(50);
 
 /// Two instances on two nodes, behind every node's balancer; each answers with its task's id.
 fn web() -> String {
@@ -149,6 +152,22 @@ fn three_blank_machines_become_one_and_outlive_power_cuts() {
     drop(person);
 
     vms.all_up();
+    vms.delay(DELAY);
+    for n in vms.numbers() {
+        let marker = json!({ "id": format!("/far/from{n}"), "cmd": "true", "instances": 0 }).to_string();
+        let asked = Instant::now();
+        let written = vms.node(n).post("/v2/apps", marker).unwrap();
+        let took = asked.elapsed();
+        assert_eq!(written.status, 201, "{written}");
+        assert!(took >= 2 * DELAY, "another node has to have it first, which takes longer than {took:?}");
+        println!(
+            "a write through node {n}, every link {} ms long: {} ms",
+            DELAY.as_millis(),
+            took.as_millis()
+        );
+    }
+    vms.delay(Duration::ZERO);
+
     let leader = vms.leader(1);
     let running = vms.running(leader, "web").unwrap();
     let has_one = |n: &u16| *n != leader && running.iter().any(|(host, _)| *host == Vms::address(*n));
@@ -179,6 +198,10 @@ fn the_script_makes_one_cluster_stops_it_and_finds_it_again() {
     vms.all_up();
     assert_eq!(vms.node(2).post("/v2/apps", web()).unwrap().status, 201);
     wait_answer(&vms, 1);
+    vms.wait_for("node 2 names both instances", || {
+        let dug = dig(vms.at(2, 53), &["web.marathon.mesos", "A"]);
+        if dug.answer.len() == 2 { Ok(()) } else { Err(dug.text) }
+    });
     let addresses = |n: u16| {
         let mut found: Vec<String> =
             vms.members(n).unwrap().into_iter().map(|[address, ..]| address).collect();

@@ -20,4 +20,5 @@ pub mod registry;
 pub mod task_root;
 pub mod token;
 pub mod vm;
+pub mod vms;
 pub mod wait;

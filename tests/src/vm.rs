@@ -116,7 +116,7 @@ impl Vm {
 
     fn new(kernel_line: &str, hardware: &str) -> Self {
         let home = tempfile::Builder::new().prefix("meseta-vm").tempdir().expect("a temporary folder");
-        let port = free_ports();
+        let port = free_ports(PORTS);
         let http = Client::new(&format!("127.0.0.1:{port}")).with_password("admin", PASSWORD);
         Self { home, port, kernel_line: kernel_line.to_owned(), hardware: hardware.to_owned(), http }
     }
@@ -129,8 +129,7 @@ impl Vm {
     /// Where a port is reached that `scripts/run` leads in.
     #[track_caller]
     pub fn forward(&self, guest_port: u16) -> SocketAddr {
-        let nth = GUEST_PORTS.iter().position(|port| *port == guest_port);
-        self.address(nth.unwrap_or_else(|| panic!("port {guest_port} is not led in")) as u16)
+        self.address(guest_port_offset(guest_port))
     }
 
     fn address(&self, nth: u16) -> SocketAddr {
@@ -376,17 +375,26 @@ fn kernel_stamp_ms(line: &str) -> Option<u64> {
     Some((seconds * 1000.0) as u64)
 }
 
-/// The first of as many free ports in a row as a node takes.
-fn free_ports() -> u16 {
+/// How far behind a node's first port this port of the node is found.
+#[track_caller]
+pub(crate) fn guest_port_offset(guest_port: u16) -> u16 {
+    let nth = GUEST_PORTS.iter().position(|port| *port == guest_port);
+    nth.unwrap_or_else(|| panic!("port {guest_port} is not led in")) as u16
+}
+
+/// The first of so many free ports in a row. Nobody else of this process gets them.
+pub(crate) fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    for _ in 0..(PORT_LAST - PORT_FIRST) / PORTS {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id() as u16);
-        let first = PORT_FIRST + step % ((PORT_LAST - PORT_FIRST) / PORTS) * PORTS;
-        if (first..first + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+    let steps = count.div_ceil(PORTS);
+    let all = (PORT_LAST - PORT_FIRST) / PORTS;
+    for _ in 0..all {
+        let step = NEXT.fetch_add(steps, Ordering::Relaxed).wrapping_add(std::process::id() as u16);
+        let first = PORT_FIRST + step % all * PORTS;
+        if (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return first;
         }
     }
-    panic!("no {PORTS} free ports in a row between {PORT_FIRST} and {PORT_LAST}");
+    panic!("no {count} free ports in a row between {PORT_FIRST} and {PORT_LAST}");
 }
 
 #[cfg(test)]

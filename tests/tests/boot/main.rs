@@ -3,6 +3,7 @@
 
 mod article;
 mod bridge;
+mod cluster;
 mod cuts;
 mod disk;
 mod host;

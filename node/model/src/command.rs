@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::AppSpec;
 use crate::auth::{Actor, SessionKey, Token, User};
+use crate::backup::BackupNote;
 use crate::ids::RequestId;
 use crate::membership::{Applicant, Authority, JoinToken, NodeChange};
 use crate::node::Node;
+use crate::state::State;
 use crate::task::{KillReason, TaskUpdate};
 use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
 
@@ -30,7 +32,7 @@ pub struct Envelope {
 pub const FORMAT: u32 = 1;
 
 /// The highest `State.feature_level` this program understands.
-pub const FEATURE_LEVEL: u32 = 3;
+pub const FEATURE_LEVEL: u32 = 4;
 
 /// An entry of the log that this program cannot apply. The node must stop: skipping it would fork the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +64,8 @@ impl Command {
             | Self::PutJoinToken { .. }
             | Self::DeleteJoinToken { .. } => 2,
             Self::ChangeNode { .. } | Self::MoveTasks { .. } => 3,
+            Self::Restore { .. } | Self::NoteBackup { .. } => 4,
+            // `Recover` is written by a program that knows it to a log that is nobody else's any more.
             _ => 1,
         }
     }
@@ -187,6 +191,22 @@ pub enum Command {
     },
     DeleteJoinToken {
         name: String,
+    },
+    /// A blank node goes on from a backup, as a new cluster of one. `admin`, if given, takes the place of the user of
+    /// that name.
+    Restore {
+        cluster: ClusterId,
+        backup: Box<State>,
+        admin: Option<User>,
+        session_key: SessionKey,
+    },
+    /// The majority is lost for good: `survivor` goes on alone, every other member is removed.
+    Recover {
+        survivor: NodeId,
+    },
+    /// A backup was made, or failed.
+    NoteBackup {
+        note: BackupNote,
     },
     /// All members support `level`: commands of that level may be proposed from now on.
     RaiseFeatureLevel {

@@ -7,6 +7,7 @@ mod limits;
 mod membership;
 mod nodes;
 mod requests;
+mod restore;
 
 use crate::app::AppSpec;
 use crate::command::{Outcome, PutMode, Reject};

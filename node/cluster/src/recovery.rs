@@ -20,7 +20,7 @@ use crate::codec;
 use crate::config::Config;
 use crate::error::OpenError;
 use crate::log_store::db::{Change, Db};
-use crate::types::{CommittedLeaderId, Entry, LogId, Logged, Members, Payload, Peer, Vote};
+use crate::types::{CommittedLeaderId, Entry, LogId, Logged, Payload, Vote};
 
 const FILE: &str = "recover.json";
 const FORMAT: u32 = 1;
@@ -87,10 +87,8 @@ fn check(bytes: &[u8], node: NodeId, path: &Path) -> Result<(), OpenError> {
 }
 
 fn entries(node: NodeId, term: u64, first: u64) -> [Entry; 2] {
-    let alone = Membership::new_with_defaults(
-        vec![BTreeSet::from([node.0])],
-        Members::from([(node.0, Peer::default())]),
-    );
+    // Where it is reached is made known by the agent later, as for every member.
+    let alone = Membership::new_with_defaults(vec![BTreeSet::from([node.0])], []);
     let envelope = Envelope {
         format: model::command::FORMAT,
         request_id: None,

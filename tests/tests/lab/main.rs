@@ -3,6 +3,7 @@
 mod adoption;
 mod drain;
 mod one;
+mod recovery;
 mod several;
 mod strangers;
 

@@ -1,10 +1,21 @@
 //! Forms with a file (`multipart/form-data`, RFC 7578), read whole within a bound. For the few forms that have one.
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, header};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Strangers may send such a form to a node that nobody has claimed: one at a time is held in memory.
+static PLACES: Semaphore = Semaphore::const_new(1);
+/// Whoever is slower than this gives up the place.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A form's fields in order; a file is a field as well.
-pub struct Form(Vec<(String, Vec<u8>)>);
+pub struct Form {
+    fields: Vec<(String, Vec<u8>)>,
+    _place: SemaphorePermit<'static>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
@@ -14,14 +25,21 @@ pub enum FormError {
     TooLarge { limit: usize },
     #[error("the form cannot be understood")]
     Malformed,
+    #[error("the form took too long")]
+    Slow,
+    #[error("another file is being sent to this node; try again in a moment")]
+    Busy,
 }
 
 impl Form {
     pub async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, FormError> {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let boundary = kind.and_then(boundary).ok_or(FormError::NoForm)?;
-        let bytes = to_bytes(body, limit).await.map_err(|_| FormError::TooLarge { limit })?;
-        parse(&boundary, &bytes).map(Self).ok_or(FormError::Malformed)
+        let place = PLACES.try_acquire().map_err(|_| FormError::Busy)?;
+        let bytes = tokio::time::timeout(PATIENCE, to_bytes(body, limit)).await;
+        let bytes = bytes.map_err(|_| FormError::Slow)?.map_err(|_| FormError::TooLarge { limit })?;
+        let fields = parse(&boundary, &bytes).ok_or(FormError::Malformed)?;
+        Ok(Self { fields, _place: place })
     }
 
     /// The first field of that name as text; empty if there is none, or if it is no text.
@@ -31,7 +49,7 @@ impl Form {
 
     /// The same as bytes, which are taken out.
     pub fn take(&mut self, name: &str) -> Vec<u8> {
-        self.0
+        self.fields
             .iter_mut()
             .find(|(key, _)| key == name)
             .map(|(_, value)| std::mem::take(value))
@@ -39,7 +57,7 @@ impl Form {
     }
 
     fn find(&self, name: &str) -> &[u8] {
-        self.0.iter().find(|(key, _)| key == name).map_or(&[], |(_, value)| value)
+        self.fields.iter().find(|(key, _)| key == name).map_or(&[], |(_, value)| value)
     }
 }
 
@@ -110,18 +128,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fields_and_files_come_as_they_are() {
+    async fn fields_and_files_come_as_they_are_and_what_is_no_form_is_refused() {
         for kind in ["multipart/form-data; boundary=xyz", "Multipart/Form-Data; x=y; Boundary=\"xyz\""] {
             let mut form = read(kind, BODY, 1_000).await.expect("a form");
             assert_eq!(form.text("code"), "AB-CD");
             assert_eq!(form.text("absent"), "");
             assert_eq!(form.text("file"), "", "it is no text");
+            assert_eq!(read(kind, BODY, 1_000).await.err(), Some(FormError::Busy), "one at a time");
             assert_eq!(form.take("file"), b"\x00\r\n--xy\r\n\xff");
         }
-    }
-
-    #[tokio::test]
-    async fn what_is_no_form_is_refused() {
         let error = |kind, body, limit| async move { read(kind, body, limit).await.err() };
         let form = "multipart/form-data; boundary=xyz";
         assert_eq!(error("application/json", BODY, 1_000).await, Some(FormError::NoForm));

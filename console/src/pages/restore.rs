@@ -24,7 +24,12 @@ pub async fn submit(context: Context, request: Request) -> Response {
         Ok(form) => form,
         Err(error) => {
             let status = match error {
-                FormError::NoForm | FormError::Malformed => StatusCode::BAD_REQUEST,
+                // Whatever this is, no page of ours sent it.
+                FormError::NoForm | FormError::Malformed => {
+                    return context.problem(StatusCode::FORBIDDEN, t::STALE_FORM, t::STALE_FORM_TEXT);
+                }
+                FormError::Slow => StatusCode::REQUEST_TIMEOUT,
+                FormError::Busy => StatusCode::SERVICE_UNAVAILABLE,
                 FormError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             };
             return context.problem(status, t::BAD_FORM, crate::view::words::sentence(&error.to_string()));

@@ -37,7 +37,7 @@ async fn a_blank_node_takes_a_backup_from_its_own_page_alone() {
     refused.has("Backups are not taken in here");
     refused.has("<details class=\"join\" id=\"restore\" open>");
     refused.has(&format!("value=\"{CODE}\""));
-    assert_eq!(browser.send("/claim/restore", &fields).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(browser.send("/claim/restore", &fields).await.status, StatusCode::FORBIDDEN);
     browser.token = "0".repeat(128);
     assert_eq!(browser.upload("/claim/restore", &fields, "MESETA").await.status, StatusCode::FORBIDDEN);
     assert_eq!(browser.get("/claim/restore").await.location, "/claim");

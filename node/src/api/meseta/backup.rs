@@ -1,7 +1,5 @@
 //! POST /meseta/v1/backup, and POST /meseta/v1/restore on a node that nobody has claimed.
 
-use std::time::Duration;
-
 use axum::extract::{Extension, Request, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +8,6 @@ use console::{BackupError, BackupWish, Restoration, RestoreError, attachment};
 use model::limits::{BACKUP_FILE_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use crate::api::Api;
 use crate::api::auth::{Caller, caller_without_login};
@@ -19,9 +16,6 @@ use crate::api::error::{ApiError, PathErrors};
 
 /// The file with what stands around it.
 const FORM_BYTES_MAX: usize = BACKUP_FILE_BYTES_MAX + REQUEST_BODY_BYTES_MAX;
-/// Strangers may send such a form: one at a time is held in memory, and not for long.
-static UPLOADS: Semaphore = Semaphore::const_new(1);
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,15 +39,12 @@ pub async fn back_up(
 pub async fn restore(Extract(api): Extract<Api>, request: Request) -> Result<Response, ApiError> {
     let origin = caller_without_login(&request)?;
     let (parts, body) = request.into_parts();
-    let Ok(_one) = UPLOADS.try_acquire() else {
-        return Err(ApiError::unavailable("another backup is being sent to this node"));
-    };
-    let form = Form::read(&parts.headers, body, FORM_BYTES_MAX);
-    let form = tokio::time::timeout(UPLOAD_TIMEOUT, form).await;
-    let form = form.map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "The form took too long"))?;
+    let form = Form::read(&parts.headers, body, FORM_BYTES_MAX).await;
     let mut form = form.map_err(|error| match error {
         FormError::TooLarge { limit } => ApiError::too_large(limit),
         FormError::NoForm | FormError::Malformed => ApiError::bad_request(error.to_string()),
+        FormError::Slow => ApiError::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
+        FormError::Busy => ApiError::unavailable(error.to_string()),
     })?;
     let file = form.take("file");
     let text = |name| form.text(name).to_owned();

@@ -57,6 +57,30 @@ async fn a_survivor_goes_on_with_all_it_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_second_of_two_never_voted_and_can_go_on_as_well() {
+    let mut several = Several::new(1).await;
+    let second = several.join(NodeId(2)).await;
+    let index = propose_many(&several.node(1), 0..20).await;
+    until("node 2 has it all", || second.state().index >= index).await;
+    let written = name(&second);
+    drop(second);
+    several.stop(NodeId(1)).await;
+    // What nobody ordered does not happen, however often it starts.
+    several.stop(NodeId(2)).await;
+    let waiting = several.open(NodeId(2), Start::Alone).await;
+    assert!(in_time("is refused", waiting.read()).await.is_err());
+    drop(waiting);
+    several.stop(NodeId(2)).await;
+    order_recovery(several.dirs[&NodeId(2)].path(), NodeId(2)).expect("written down");
+    let back = several.open(NodeId(2), Start::Alone).await;
+    super::lead(&back).await;
+    in_time("is read", back.read()).await.expect("fresh");
+    assert_eq!(name(&back), written);
+    drop(back);
+    several.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_amid_it_makes_it_happen_again() {
     let mut several = Several::new(3).await;
     propose_many(&several.node(1), 0..5).await;

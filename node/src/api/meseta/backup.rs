@@ -38,6 +38,10 @@ pub async fn back_up(
 
 pub async fn restore(Extract(api): Extract<Api>, request: Request) -> Result<Response, ApiError> {
     let origin = caller_without_login(&request)?;
+    // Before anything of what may be large is read: on a claimed node this door is nobody's.
+    if api.backend.state().is_claimed() {
+        return Err(RestoreError::AlreadyClaimed.into());
+    }
     let (parts, body) = request.into_parts();
     let form = Form::read(&parts.headers, body, FORM_BYTES_MAX).await;
     let mut form = form.map_err(|error| match error {

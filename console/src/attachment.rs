@@ -67,7 +67,7 @@ pub fn archive(bytes: BoxStream<'static, io::Result<Bytes>>, name: &[u8]) -> Res
     answer
 }
 
-/// A stranger's text as a file.
+/// A stranger's text, or any other bytes, as a file.
 pub fn text(text: Vec<u8>, name: &[u8]) -> Response {
     let mut answer = text.into_response();
     harmless(answer.headers_mut(), UNKNOWN_TYPE, name);

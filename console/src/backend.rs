@@ -1,11 +1,15 @@
 //! What the console and the HTTP APIs need of a node. The node implements it; tests fake it.
 
 mod account;
+mod backup;
 mod members;
+mod recovery;
 
 use crate::adoption::{AdoptError, Adoptable, Adoption, UnclaimedNode};
 pub use account::PasswordError;
+pub use backup::{BackupError, BackupFile, BackupWish, Restoration, RestoreError};
 pub use members::{Invitation, InviteError, JoinError, MemberReach, MemberRole, MemberStatus};
+pub use recovery::{Gone, Prospects, RecoverError, Recovery};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -215,6 +219,25 @@ pub trait Backend: Send + Sync + 'static {
     async fn join(&self, code: &str, token: &str, origin: Origin) -> Result<(), JoinError> {
         let _ = (code, token, origin);
         Err(JoinError::Failed("nodes cannot join here".into()))
+    }
+    /// The cluster's state as a file.
+    async fn back_up(&self, wish: BackupWish) -> Result<BackupFile, BackupError> {
+        let _ = wish;
+        Err(BackupError::Failed("backups cannot be made here".into()))
+    }
+    /// Makes this unclaimed node a cluster that goes on from a backup.
+    async fn restore(&self, restoration: Restoration) -> Result<(), RestoreError> {
+        let _ = restoration;
+        Err(RestoreError::BadFile("backups are not taken in here".into()))
+    }
+    /// What giving up a lost majority would cost on this node.
+    async fn prospects(&self) -> Result<Prospects, RecoverError> {
+        Err(RecoverError::Alone)
+    }
+    /// Gives it up; this node starts anew and goes on alone.
+    async fn recover(&self, recovery: Recovery) -> Result<(), RecoverError> {
+        let _ = recovery;
+        Err(RecoverError::Alone)
     }
     /// Unclaimed nodes of this network, as they announce themselves.
     fn unclaimed(&self) -> Vec<UnclaimedNode> {

@@ -122,7 +122,7 @@ fn redirect(claimed: bool, visit: &Visit, path: &str) -> Option<String> {
         return None;
     }
     if !claimed {
-        return (path != "/claim").then(|| "/claim".to_owned());
+        return (path != "/claim" && path != "/claim/restore").then(|| "/claim".to_owned());
     }
     if visit.session.is_some() || path == "/login" {
         return None;

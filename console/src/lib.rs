@@ -18,6 +18,7 @@ mod host;
 pub mod inspect;
 mod live;
 mod local;
+pub mod multipart;
 mod pages;
 mod router;
 pub mod sandbox;

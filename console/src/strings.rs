@@ -2,12 +2,14 @@
 //!
 //! Sentences say what happened, why, and what to do next.
 
+mod backups;
 mod balancer;
 mod inspect;
 mod manage;
 mod names;
 mod nodes;
 
+pub use backups::*;
 pub use balancer::*;
 pub use inspect::*;
 pub use manage::*;

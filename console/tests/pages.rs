@@ -1,5 +1,7 @@
 //! The console from outside: requests in, pages out, over a node that is not there.
 
+#[path = "pages/backup.rs"]
+mod backup;
 #[path = "pages/browser.rs"]
 mod browser;
 #[path = "pages/compose.rs"]

@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod backup;
 mod config;
 mod ctl;
 mod dns;

@@ -62,11 +62,14 @@ pub struct MemberStatus {
 }
 
 /// A number of 64 bits loses digits in a browser.
-fn as_text<S: serde::Serializer>(value: &impl std::fmt::Display, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_text<S: serde::Serializer>(
+    value: &impl std::fmt::Display,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
 }
 
-fn as_dates<S: serde::Serializer>(value: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_dates<S: serde::Serializer>(value: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
     value.map(|at| at.to_string()).serialize(to)
 }
 

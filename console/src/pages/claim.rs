@@ -8,7 +8,7 @@ use model::limits;
 use crate::context::{Context, Fields, Frame, Tab, render, status_of};
 use crate::pages::login::session_cookie;
 use crate::strings as t;
-use crate::{ClaimError, JoinError};
+use crate::{ClaimError, JoinError, RestoreError};
 
 #[derive(Template)]
 #[template(path = "claim.html")]
@@ -18,13 +18,28 @@ struct ClaimPage {
     /// What was typed to join another cluster.
     token: String,
     error: String,
+    /// The error is about a backup.
+    restores: bool,
     password_min: usize,
 }
 
 fn page(context: &Context, code: &str, token: &str, error: String) -> Response {
     let frame = context.frame(t::CLAIM_TITLE, Tab::None);
     let (code, token) = (code.to_owned(), token.to_owned());
-    render(&ClaimPage { frame, code, token, error, password_min: limits::PASSWORD_BYTES_MIN })
+    let (restores, password_min) = (false, limits::PASSWORD_BYTES_MIN);
+    render(&ClaimPage { frame, code, token, error, restores, password_min })
+}
+
+/// The page again, with the form for a backup open.
+pub fn not_restored(context: &Context, code: &str, error: &RestoreError) -> Response {
+    render(&ClaimPage {
+        frame: context.frame(t::CLAIM_TITLE, Tab::None),
+        code: code.to_owned(),
+        token: String::new(),
+        error: t::restore_error(error),
+        restores: true,
+        password_min: limits::PASSWORD_BYTES_MIN,
+    })
 }
 
 pub async fn form(context: Context) -> Response {

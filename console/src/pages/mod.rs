@@ -17,6 +17,8 @@ mod node_change;
 pub mod nodes;
 pub mod output;
 mod rebalance;
+mod recover;
+pub mod restore;
 pub mod review;
 pub mod sandbox;
 pub mod search;

@@ -11,7 +11,7 @@ use model::{Command, NodeId, limits, servers};
 use serde::Deserialize;
 
 use super::confirm::ConfirmPage;
-use super::{node_change, rebalance};
+use super::{node_change, rebalance, recover};
 use crate::adoption::{AdoptError, Adoption, CONSOLE_PORT, UnclaimedNode};
 use crate::context::{Context, Fields, Frame, Query, Tab, render, status_of};
 use crate::view::task::Moment;
@@ -32,6 +32,9 @@ pub struct Asked {
     /// Anything: how load would be evened out.
     #[serde(default)]
     rebalance: String,
+    /// Anything: what giving up a lost majority would cost.
+    #[serde(default)]
+    recover: String,
 }
 
 #[derive(Template)]
@@ -96,6 +99,9 @@ pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
     }
     if !asked.rebalance.is_empty() {
         return rebalance::show(&context).await;
+    }
+    if !asked.recover.is_empty() {
+        return recover::show(&context).await;
     }
     if asked.remove.is_empty() && asked.change.is_empty() {
         return page(&context, Said::default());
@@ -191,6 +197,7 @@ fn token_row(token: &JoinToken, context: &Context) -> TokenRow {
 pub async fn act(context: Context, fields: Fields) -> Response {
     match fields.get("action") {
         "invite" => invite(&context, &fields).await,
+        "recover" => recover::act(&context, &fields).await,
         "rebalance" => rebalance::act(&context, &fields).await,
         "adopt" => adopt(&context, &fields).await,
         "revoke" => {

@@ -1,9 +1,10 @@
-//! `/settings`: the cluster itself, the visitor's password, API tokens, sessions.
+//! `/settings`: the cluster itself, the visitor's password, API tokens, backups, sessions.
 
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use model::auth::{SessionKey, Token};
+use model::backup::BackupNote;
 use model::event::EventKind;
 use model::settings::{self, Rebalance, SettingsChange};
 use model::{Command, limits};
@@ -12,7 +13,7 @@ use crate::context::{Context, Fields, Frame, Tab, render, status_of};
 use crate::guard::Visit;
 use crate::pages::login::cookie_of;
 use crate::view::task::Moment;
-use crate::{PasswordError, session, strings as t, token};
+use crate::{BackupError, BackupWish, PasswordError, attachment, session, strings as t, token};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -27,6 +28,8 @@ struct SettingsPage {
     fence_hook_max: usize,
     password_min: usize,
     token_name_max: usize,
+    backup: Option<BackupRow>,
+    passphrase_min: usize,
     said: Said,
 }
 
@@ -43,6 +46,13 @@ struct Said {
     /// Shown this once.
     token: String,
     name: String,
+}
+
+/// The last one.
+struct BackupRow {
+    at: Moment,
+    outcome: String,
+    is_failed: bool,
 }
 
 struct TokenRow {
@@ -78,6 +88,8 @@ fn page(context: &Context, said: Said) -> Response {
         fence_hook_max: settings::URL_BYTES_MAX,
         password_min: limits::PASSWORD_BYTES_MIN,
         token_name_max: limits::TOKEN_NAME_BYTES_MAX,
+        backup: state.last_backup.as_ref().map(backup_row),
+        passphrase_min: limits::PASSPHRASE_BYTES_MIN,
         said,
     })
 }
@@ -89,6 +101,14 @@ fn row(token: &Token, context: &Context) -> TokenRow {
         expires: token.expires_at.map(Into::into),
         is_expired: token.expires_at.is_some_and(|at| at <= context.now),
     }
+}
+
+fn backup_row(note: &BackupNote) -> BackupRow {
+    let outcome = match &note.error {
+        None => t::backup_done(note.bytes, note.index, note.secrets),
+        Some(error) => t::backup_failed(error),
+    };
+    BackupRow { at: note.at.into(), outcome, is_failed: note.error.is_some() }
 }
 
 fn refused(
@@ -184,6 +204,23 @@ pub async fn tokens(context: Context, fields: Fields) -> Response {
     match change(&context, command).await {
         Ok(()) => page(&context, Said { part: PART, token, name, ..Said::default() }),
         Err((status, why)) => refused(&context, PART, status, why, &fields),
+    }
+}
+
+/// The answer is the file.
+pub async fn backup(context: Context, fields: Fields) -> Response {
+    let passphrase = Some(fields.get("passphrase").to_owned()).filter(|text| !text.is_empty());
+    let (actor, origin) = (context.actor(), context.origin());
+    match context.backend.back_up(BackupWish { passphrase, stale: false, actor, origin }).await {
+        Ok(file) => attachment::text(file.bytes, file.name.as_bytes()),
+        Err(error) => {
+            let status = match &error {
+                BackupError::BadPassphrase => StatusCode::UNPROCESSABLE_ENTITY,
+                BackupError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                BackupError::Unavailable(error) => status_of(error),
+            };
+            refused(&context, "backup", status, t::backup_error(&error), &fields)
+        }
     }
 }
 

@@ -65,6 +65,10 @@ impl Kind {
             | EventKind::DeploymentSucceeded { .. }
             | EventKind::DeploymentCancelled { .. } => Self::Deployment,
             EventKind::ClusterClaimed
+            | EventKind::ClusterRestored { .. }
+            | EventKind::ClusterRecovered { .. }
+            | EventKind::BackupMade { .. }
+            | EventKind::BackupFailed { .. }
             | EventKind::NodeRegistered { .. }
             | EventKind::PasswordChanged { .. }
             | EventKind::TokenCreated { .. }
@@ -116,6 +120,10 @@ fn app_of(kind: &EventKind) -> Option<&AppId> {
         | EventKind::DeploymentSucceeded { app, .. }
         | EventKind::DeploymentCancelled { app, .. } => Some(app),
         EventKind::ClusterClaimed
+        | EventKind::ClusterRestored { .. }
+        | EventKind::ClusterRecovered { .. }
+        | EventKind::BackupMade { .. }
+        | EventKind::BackupFailed { .. }
         | EventKind::NodeRegistered { .. }
         | EventKind::PasswordChanged { .. }
         | EventKind::TokenCreated { .. }
@@ -170,6 +178,14 @@ fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
     };
     match kind {
         EventKind::ClusterClaimed => (vec![plain(t::EVENT_CLAIMED)], ""),
+        EventKind::ClusterRestored { made_at } => {
+            (vec![plain(t::event_restored(&Moment::from(*made_at).clock))], "")
+        }
+        EventKind::ClusterRecovered { node: id } => {
+            (vec![plain(node(id)), plain(t::EVENT_RECOVERED)], "failed")
+        }
+        EventKind::BackupMade { secrets } => (vec![plain(t::event_backup_made(*secrets))], "finished"),
+        EventKind::BackupFailed { error } => (vec![plain(t::event_backup_failed(error))], "failed"),
         EventKind::NodeRegistered { node: id, rebooted } => {
             let what = if *rebooted { t::EVENT_NODE_REBOOTED } else { t::EVENT_NODE_REGISTERED };
             (vec![plain(node(id)), plain(what)], "")

@@ -80,6 +80,21 @@ impl Browser {
         self.load(request).await
     }
 
+    /// Sends a form with a file and the remembered token.
+    pub async fn upload(&mut self, path: &str, fields: &[(&str, &str)], file: &str) -> Page {
+        let part = |name: &str, value: &str| {
+            format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let fields: String = fields.iter().map(|(name, value)| part(name, value)).collect();
+        let body = format!("{}{fields}{}--edge--\r\n", part("csrf", &self.token), part("file", file));
+        let request = self
+            .request("POST", path)
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=edge")
+            .body(Body::from(body))
+            .expect("a request");
+        self.load(request).await
+    }
+
     /// How many bytes a `GET` takes on the wire.
     pub async fn bytes(&mut self, path: &str) -> usize {
         let request = self.request("GET", path).body(Body::empty()).expect("a request");

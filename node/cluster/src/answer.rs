@@ -1,6 +1,7 @@
 //! The other end of the wire: what another server asks of this one.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use model::NodeId;
@@ -32,6 +33,7 @@ impl Cluster {
         let refused = |error: &dyn std::fmt::Display| Answer::Refused(error.to_string());
         match ask {
             Ask::Append(request) => {
+                self.inner().heard.store(self.now().0, Ordering::Relaxed);
                 raft.append_entries(request).await.map_or_else(|error| refused(&error), Answer::Append)
             }
             Ask::Vote(request) => raft.vote(request).await.map_or_else(|error| refused(&error), Answer::Vote),

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::{NodeId, State, Timestamp};
@@ -48,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) in_flight: Semaphore,
     state: watch::Receiver<Arc<State>>,
     leadership: watch::Receiver<Leadership>,
+    /// Cluster time in milliseconds when a leader last spoke to this node; 0 before it did.
+    pub(crate) heard: AtomicU64,
     pub(crate) failure: watch::Sender<Option<Failure>>,
     /// What `shutdown` must see the end of.
     closing: Mutex<Option<Closing>>,
@@ -95,6 +98,7 @@ impl Cluster {
             in_flight,
             state,
             leadership,
+            heard: AtomicU64::new(0),
             failure,
             closing,
         })))
@@ -131,6 +135,11 @@ impl Cluster {
     /// Cluster time as this node estimates it. Never goes back, never stands still.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
+    }
+
+    /// When a leader other than this node last spoke to it, by cluster time; `None` if none did since it was opened.
+    pub fn last_heard(&self) -> Option<Timestamp> {
+        Some(self.0.heard.load(Ordering::Relaxed)).filter(|at| *at != 0).map(Timestamp)
     }
 
     pub fn leadership(&self) -> watch::Receiver<Leadership> {

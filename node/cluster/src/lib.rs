@@ -4,9 +4,9 @@
 //! type of openraft appears in this interface, so that a move to its next version ends here.
 //!
 //! `cluster` is the handle; `propose` and `read` work from any server, `membership` says who takes part; `storage` opens
-//! the state folder; `machine` applies; `log_store` and `snapshot` keep; `observer` watches; `network` asks other servers
-//! over a `wire` that the caller brings, `answer` is its other end and `message` what passes; `clock` tells the time and
-//! `space` what is left of the disk.
+//! the state folder, `recovery` does there what was ordered for a node whose majority is lost; `machine` applies; `log_store`
+//! and `snapshot` keep; `observer` watches; `network` asks other servers over a `wire` that the caller brings, `answer` is
+//! its other end and `message` what passes; `clock` tells the time and `space` what is left of the disk.
 
 mod answer;
 mod clock;
@@ -22,6 +22,7 @@ mod network;
 mod observer;
 mod propose;
 mod read;
+mod recovery;
 mod snapshot;
 mod space;
 mod storage;
@@ -34,6 +35,7 @@ pub use error::{Failure, MembershipError, OpenError, ProposeError, ReadError};
 pub use membership::{Member, Progress};
 pub use observer::Leadership;
 pub use propose::{COMMAND_BYTES_MAX, Proposal};
+pub use recovery::order as order_recovery;
 pub use wire::{Lane, NoWire, Target, Wire, WireError};
 
 #[cfg(test)]

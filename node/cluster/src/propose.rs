@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::auth::Actor;
 use model::ids::RequestId;
+use model::limits::RESTORE_BYTES_MAX;
 use model::{Applied, Command, Envelope, Origin, Timestamp};
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::raft::ClientWriteResponse;
@@ -108,7 +109,7 @@ impl Cluster {
         let ask = Ask::<TokioRuntime>::Propose(Box::new(proposal.clone()));
         let question = encode(&ask, &[])
             .map_err(|error| ProposeError::Failed(format!("the command cannot be encoded: {error}")))?;
-        let bytes = size(question.len())?;
+        let bytes = size(question.len(), COMMAND_BYTES_MAX)?;
         let _room = self.inner().in_flight.acquire_many(bytes).await;
         let answer = self.ask(&leader, question).await.map_err(|error| match error {
             WireError::Unreachable(_) => ProposeError::NoLeader,
@@ -162,7 +163,12 @@ impl Cluster {
         let mut count = Count(0);
         serde_json::to_writer(&mut count, &envelope)
             .map_err(|error| ProposeError::Failed(format!("the command cannot be encoded: {error}")))?;
-        Ok((envelope, size(count.0)?))
+        let limit = match envelope.command {
+            // Nobody follows a node that begins from a backup, so nobody waits for this one to arrive.
+            Command::Restore { .. } => RESTORE_BYTES_MAX + COMMAND_BYTES_MAX,
+            _ => COMMAND_BYTES_MAX,
+        };
+        Ok((envelope, size(count.0, limit)?))
     }
 
     fn check_space(&self) -> Result<(), ProposeError> {
@@ -189,10 +195,10 @@ pub(crate) async fn next_leader(leadership: &mut watch::Receiver<Leadership>, en
     }
 }
 
-fn size(bytes: usize) -> Result<u32, ProposeError> {
+fn size(bytes: usize, limit: usize) -> Result<u32, ProposeError> {
     match u32::try_from(bytes) {
-        Ok(size) if bytes <= COMMAND_BYTES_MAX => Ok(size),
-        _ => Err(ProposeError::TooLarge { limit: COMMAND_BYTES_MAX }),
+        Ok(size) if bytes <= limit => Ok(size),
+        _ => Err(ProposeError::TooLarge { limit }),
     }
 }
 

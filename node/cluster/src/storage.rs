@@ -13,6 +13,7 @@ use crate::config::{Config, Start};
 use crate::error::{Failure, OpenError};
 use crate::log_store::{LogStore, db};
 use crate::machine::Machine;
+use crate::recovery;
 use crate::snapshot::{Snapshots, Stored};
 use crate::space::Space;
 
@@ -52,6 +53,7 @@ impl Storage {
         }
         let stored = snapshots.load()?;
         let snapshot = stored.as_ref().and_then(|stored| stored.meta.last_log_id);
+        recovery::carry_out(config, &path, snapshot)?;
         let (store, writer) = LogStore::open(&path, config, snapshot, failure, delete_limit)?;
         check_cluster(&store, stored.as_ref(), &path)?;
         check_start(&store, config.start, &path)?;

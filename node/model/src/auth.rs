@@ -79,10 +79,16 @@ pub enum Verb {
     Write,
 }
 
-/// Where passwords, tokens and sessions are kept, and what lets nodes in: what a token could use to outlive its own
-/// revocation.
-const ACCOUNTS: [&str; 4] =
-    ["/settings", "/meseta/v1/tokens", "/meseta/v1/join-tokens", "/meseta/v1/unclaimed-nodes"];
+/// Where passwords, tokens and sessions are kept, what holds them all, what lets nodes in, and what ends the majority's
+/// say: what a token could use to outlive its own revocation.
+const ACCOUNTS: [&str; 6] = [
+    "/settings",
+    "/meseta/v1/tokens",
+    "/meseta/v1/backup",
+    "/meseta/v1/recover",
+    "/meseta/v1/join-tokens",
+    "/meseta/v1/unclaimed-nodes",
+];
 
 /// May `actor` do `verb` on `path` of API or console (e.g. `/v2/apps/hello2`)? There is one role now and a person with
 /// it may do all; a token may all but see and change who gets in.
@@ -128,6 +134,7 @@ mod tests {
             ("/settings-of-x", true),
             ("/meseta/v1/tokens/ci", false),
             ("/meseta/v1/join-tokens", false),
+            ("/meseta/v1/backup", false),
             ("/meseta/v1/unclaimed-nodes", false),
         ] {
             for verb in [Verb::Read, Verb::Write] {

@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::AppSpec;
 use crate::auth::{Actor, SessionKey, Token, User};
+use crate::backup::BackupNote;
 use crate::ids::RequestId;
 use crate::membership::{Applicant, Authority, JoinToken, NodeChange};
 use crate::node::Node;
 use crate::settings::SettingsChange;
+use crate::state::State;
 use crate::task::{KillReason, TaskUpdate};
 use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
 
@@ -63,7 +65,12 @@ impl Command {
             | Self::PutJoinToken { .. }
             | Self::DeleteJoinToken { .. } => 2,
             Self::ChangeNode { .. } | Self::MoveTasks { .. } => 3,
-            Self::Fence { .. } | Self::HookAnswered { .. } | Self::ChangeSettings { .. } => 4,
+            Self::Fence { .. }
+            | Self::HookAnswered { .. }
+            | Self::ChangeSettings { .. }
+            | Self::Restore { .. }
+            | Self::NoteBackup { .. } => 4,
+            // `Recover` is written by a program that knows it to a log that is nobody else's any more.
             _ => 1,
         }
     }
@@ -203,6 +210,22 @@ pub enum Command {
     },
     DeleteJoinToken {
         name: String,
+    },
+    /// A blank node goes on from a backup, as a new cluster of one. `admin`, if given, takes the place of the user of
+    /// that name.
+    Restore {
+        cluster: ClusterId,
+        backup: Box<State>,
+        admin: Option<User>,
+        session_key: SessionKey,
+    },
+    /// The majority is lost for good: `survivor` goes on alone, every other member is removed.
+    Recover {
+        survivor: NodeId,
+    },
+    /// A backup was made, or failed.
+    NoteBackup {
+        note: BackupNote,
     },
     /// All members support `level`: commands of that level may be proposed from now on.
     RaiseFeatureLevel {

@@ -41,6 +41,20 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
     ClusterClaimed,
+    /// It goes on from a backup of that cluster time.
+    ClusterRestored {
+        made_at: Timestamp,
+    },
+    /// The majority was lost, and this node goes on alone.
+    ClusterRecovered {
+        node: NodeId,
+    },
+    BackupMade {
+        secrets: bool,
+    },
+    BackupFailed {
+        error: String,
+    },
     PasswordChanged {
         user: String,
     },

@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod balancer;
 pub mod command;
 pub mod deploy;

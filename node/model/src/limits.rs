@@ -63,6 +63,12 @@ pub const EVENT_CLIENTS_MAX: usize = 256;
 pub const REPORT_UPDATES_MAX: usize = 1_000;
 /// Launches and kills in one plan: bounds a log entry and the time `apply` takes.
 pub const PLAN_ACTIONS_MAX: usize = 500;
+/// Bytes of a state in JSON that a node can be restored from: one entry of its log.
+pub const RESTORE_BYTES_MAX: usize = 48 * 1024 * 1024;
+/// Bytes of a backup file, which is compressed.
+pub const BACKUP_FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
+pub const PASSPHRASE_BYTES_MIN: usize = 8;
 pub const MESSAGE_BYTES_MAX: usize = 1_024;
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
 pub const PASSWORD_BYTES_MIN: usize = 8;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use cluster::{Cluster, Proposal, ProposeError};
 use console::adoption::{AdoptError, Adoptable, Adoption, UnclaimedNode};
 use console::{
-    Backend, ClaimError, DnsStatus, Invitation, InviteError, JoinError, LeaderInfo, LogChunk, LogStream,
-    LoginError, MemberStatus, NodeStatus, PasswordError, Power, Preparing, Request, SandboxError,
-    Unavailable,
+    Backend, BackupError, BackupFile, BackupWish, ClaimError, DnsStatus, Invitation, InviteError, JoinError,
+    LeaderInfo, LogChunk, LogStream, LoginError, MemberStatus, NodeStatus, PasswordError, Power, Preparing,
+    Prospects, RecoverError, Recovery, Request, Restoration, RestoreError, SandboxError, Unavailable,
 };
 use futures::stream::BoxStream;
 use model::auth::{Actor, Role, SessionKey, User};
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::account;
 use super::adopting::{self, Adoptee};
+use super::backups;
 use super::claim::{Claim, Logins};
 use super::init_link::{InitLink, World};
 use super::inspect::NodeInspector;
@@ -24,6 +25,7 @@ use super::joining::{self, Joining};
 use super::logs::Logs;
 use super::machine::{self, Machine};
 use super::neighbours::Neighbours;
+use super::recovering;
 use super::roster;
 use super::sandbox::NodeSandboxes;
 use crate::api::auth::password;
@@ -32,7 +34,7 @@ use crate::init::protocol::ToInit;
 use crate::proxy;
 
 /// Name of the account that a claim makes.
-const ADMINISTRATOR: &str = "admin";
+pub(super) const ADMINISTRATOR: &str = "admin";
 
 pub struct NodeBackend {
     pub(super) cluster: Cluster,
@@ -179,6 +181,22 @@ impl Backend for NodeBackend {
 
     async fn join(&self, code: &str, token: &str, origin: Origin) -> Result<(), JoinError> {
         joining::join(self, code, token, &origin).await
+    }
+
+    async fn back_up(&self, wish: BackupWish) -> Result<BackupFile, BackupError> {
+        backups::make(self, wish).await
+    }
+
+    async fn restore(&self, restoration: Restoration) -> Result<(), RestoreError> {
+        backups::restore(self, restoration).await
+    }
+
+    async fn prospects(&self) -> Result<Prospects, RecoverError> {
+        recovering::prospects(self).await
+    }
+
+    async fn recover(&self, recovery: Recovery) -> Result<(), RecoverError> {
+        recovering::recover(self, recovery).await
     }
 
     fn members(&self) -> Vec<MemberStatus> {

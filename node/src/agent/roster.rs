@@ -51,7 +51,7 @@ fn role(id: NodeId, leader: Option<NodeId>, known: &[Member]) -> MemberRole {
     }
 }
 
-fn tasks_on(state: &State, node: NodeId) -> usize {
+pub fn tasks_on(state: &State, node: NodeId) -> usize {
     state.apps.values().map(|app| app.tasks.values().filter(|task| task.node == node).count()).sum()
 }
 

@@ -91,6 +91,42 @@ impl Client {
 
     /// The body of a good answer, as it comes.
     pub async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<Incoming, CtlError> {
+        let body = body.map(|text| ("application/json".to_owned(), Bytes::from(text)));
+        self.send_as(method, path, body).await
+    }
+
+    /// A form with a file, as a browser sends it.
+    pub async fn form(
+        &self,
+        path: &str,
+        fields: &[(&str, &[u8])],
+        (name, file): (&str, &[u8]),
+    ) -> Result<Incoming, CtlError> {
+        // Random, so that it is in none of the values.
+        let boundary = uuid::Uuid::new_v4().simple().to_string();
+        let mut body = Vec::with_capacity(file.len() + 1024);
+        for (name, value, more) in fields.iter().map(|(name, value)| (*name, *value, "")).chain([(
+            name,
+            file,
+            "; filename=\"file\"",
+        )]) {
+            let head =
+                format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n");
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(value);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        self.send_as(Method::POST, path, Some((kind, body.into()))).await
+    }
+
+    async fn send_as(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(String, Bytes)>,
+    ) -> Result<Incoming, CtlError> {
         let response = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(method, path, body)).await;
         let response = response.map_err(|_| self.unreachable("no answer in time"))??;
         let status = response.status();
@@ -105,7 +141,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<String>,
+        body: Option<(String, Bytes)>,
     ) -> Result<hyper::Response<Incoming>, CtlError> {
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(self.address)).await;
         let stream = stream.map_err(|_| self.unreachable("no connection in time"))?;
@@ -122,16 +158,17 @@ impl Client {
         if method != Method::GET {
             request = request.header("idempotency-key", uuid::Uuid::new_v4().to_string());
         }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        let (kind, body) = body.unzip();
+        if let Some(kind) = kind {
+            request = request.header(header::CONTENT_TYPE, kind);
         }
-        let request = request.body(Full::new(Bytes::from(body.unwrap_or_default())));
+        let request = request.body(Full::new(body.unwrap_or_default()));
         let request =
             request.map_err(|error| CtlError::Config(format!("{path:?} is not a path: {error}")))?;
         sender.send_request(request).await.map_err(|error| self.unreachable(error))
     }
 
-    async fn read(&self, body: Incoming) -> Result<Bytes, CtlError> {
+    pub async fn read(&self, body: Incoming) -> Result<Bytes, CtlError> {
         let whole = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         Ok(whole.map_err(|error| self.unreachable(error))?.to_bytes())
     }

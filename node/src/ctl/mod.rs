@@ -1,6 +1,7 @@
 //! The client: talks to any node's HTTP API and prints for people, or with `--json` for programs.
 
 mod apps;
+mod backup;
 mod client;
 mod events;
 mod join_tokens;
@@ -46,6 +47,10 @@ enum Command {
     Tasks(tasks::Command),
     /// Takes an unclaimed cluster with the code its screen shows; the password becomes admin's
     Claim { code: String },
+    /// Writes everything the cluster was asked for into one file
+    Backup(backup::Backup),
+    /// Lets an unclaimed node begin from such a file; a password given becomes admin's
+    Restore(backup::Restore),
     /// The nodes of the cluster
     #[command(subcommand)]
     Nodes(nodes::Command),
@@ -117,6 +122,8 @@ pub async fn dispatch(args: Args, to: Box<dyn std::io::Write + Send>) -> Result<
         Command::Apps(command) => apps::run(&client, output, command).await,
         Command::Tasks(command) => tasks::run(&client, output, command).await,
         Command::Claim { code } => node::claim(&client, output, &code).await,
+        Command::Backup(wish) => backup::back_up(&client, output, wish).await,
+        Command::Restore(wish) => backup::restore(&client, output, wish).await,
         Command::Nodes(command) => nodes::run(&client, output, command).await,
         Command::JoinTokens(command) => join_tokens::run(&client, output, command).await,
         Command::Settings(command) => settings::run(&client, output, command).await,

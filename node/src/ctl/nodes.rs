@@ -50,6 +50,12 @@ pub enum Command {
         #[arg(required = true, value_name = "KEY=VALUE", value_parser = attribute)]
         attributes: Vec<(String, Option<String>)>,
     },
+    /// What giving up a majority that is lost for good would cost on the node that is asked
+    Recover {
+        /// Give it up: the name of that node, which goes on alone
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+    },
     /// Removes a node for ever; its tasks are started elsewhere
     Remove {
         id: String,
@@ -74,6 +80,7 @@ pub async fn run(client: &Client, output: &mut Output, command: Command) -> Resu
             let attributes: BTreeMap<_, _> = attributes.into_iter().collect();
             change(client, output, &id, json!({ "attributes": attributes })).await
         }
+        Command::Recover { confirm } => recover(client, output, confirm).await,
         Command::Remove { id } => {
             let answer = client.json(Method::DELETE, &path("/meseta/v1/nodes", &id), None).await?;
             output.print(&if output.json { format!("{answer}\n") } else { format!("removed {id}\n") })
@@ -91,6 +98,30 @@ async fn rebalance(client: &Client, output: &mut Output, run: bool) -> Result<()
     let rows: Vec<[String; 3]> =
         moves.map(|step| ["task", "from", "to"].map(|key| cell(&step[key]))).collect();
     output.print(&render(["TASK", "FROM", "TO"], &rows))
+}
+
+async fn recover(client: &Client, output: &mut Output, confirm: Option<String>) -> Result<(), CtlError> {
+    const AT: &str = "/meseta/v1/recover";
+    if let Some(confirm) = confirm {
+        let answer = client.json(Method::POST, AT, Some(json!({ "confirm": confirm }).to_string())).await?;
+        let text = if output.json { answer.to_string() } else { cell(&answer["message"]) };
+        return output.print(&format!("{text}\n"));
+    }
+    let answer = client.get(AT).await?;
+    if output.json {
+        return output.print(&format!("{answer}\n"));
+    }
+    let gone = answer["gone"].as_array().into_iter().flatten();
+    let rows: Vec<[String; 4]> =
+        gone.map(|node| ["id", "name", "addresses", "tasks"].map(|key| cell(&node[key]))).collect();
+    let table = render(["REMOVED FOR EVER", "NAME", "ADDRESSES", "TASKS"], &rows);
+    let [index, at, heard, name] =
+        ["last_change", "last_change_at", "last_contact", "node"].map(|key| cell(&answer[key]));
+    let heard = if answer["last_contact"].is_null() { "not since it started" } else { heard.as_str() };
+    output.print(&format!(
+        "{table}\nlast change here: {index}, {at}\nothers heard of: {heard}\nwhat they acknowledged later is lost; \
+         to go on: --confirm {name}\n"
+    ))
 }
 
 async fn unclaimed(client: &Client, output: &mut Output) -> Result<(), CtlError> {

@@ -12,8 +12,6 @@ use tests::vm::{PASSWORD, root};
 use tests::vms::Vms;
 
 const SERVICE_PORT: u16 = 10_000;
-/// From power on to the app's answer through every node's balancer.
-const TO_ANSWER_MAX: Duration = Duration::from_secs(180);
 const CLICKS_MAX: u32 = 6;
 /// One way, between any two nodes.
 const DELAY: Duration = Duration::from_millis(50);
@@ -147,7 +145,6 @@ fn three_blank_machines_become_one_and_outlive_power_cuts() {
         booted.as_secs_f64(),
         typed - 1
     );
-    assert!(took <= TO_ANSWER_MAX, "{took:?}");
     assert!(clicks <= CLICKS_MAX && typed == 3, "{clicks} clicks, {typed} codes");
     drop(person);
 

@@ -5,6 +5,7 @@ mod drain;
 mod faults;
 mod lease;
 mod one;
+mod recovery;
 mod several;
 mod strangers;
 

@@ -20,3 +20,4 @@ mod network;
 mod output;
 mod power;
 mod refusals;
+mod restore;

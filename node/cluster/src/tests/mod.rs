@@ -4,6 +4,7 @@ mod cluster;
 mod crash;
 mod full_disk;
 mod log_store;
+mod recovery;
 mod several;
 mod snapshots;
 mod suite;

@@ -81,9 +81,9 @@ impl Net {
 }
 
 /// Nodes with ids 1, 2, …; all on one net.
-struct Several {
+pub(super) struct Several {
     net: Net,
-    dirs: BTreeMap<NodeId, TempDir>,
+    pub(super) dirs: BTreeMap<NodeId, TempDir>,
 }
 
 fn timers() -> Timers {
@@ -93,7 +93,7 @@ fn timers() -> Timers {
 
 impl Several {
     /// A cluster of one that voters 2 to `count` have joined.
-    async fn new(count: u64) -> Self {
+    pub(super) async fn new(count: u64) -> Self {
         let mut several = Self { net: Net::default(), dirs: BTreeMap::new() };
         let first = several.open(NodeId(1), Start::Alone).await;
         super::lead(&first).await;
@@ -107,7 +107,7 @@ impl Several {
         several
     }
 
-    async fn open(&mut self, node: NodeId, start: Start) -> Cluster {
+    pub(super) async fn open(&mut self, node: NodeId, start: Start) -> Cluster {
         let dir = self.dirs.entry(node).or_insert_with(|| tempfile::tempdir().expect("a folder"));
         let config = Config { dir: dir.path().to_owned(), node, start, timers: timers(), reserve_bytes: 0 };
         let end = End { net: self.net.clone(), node };
@@ -116,7 +116,7 @@ impl Several {
         cluster
     }
 
-    async fn join(&mut self, node: NodeId) -> Cluster {
+    pub(super) async fn join(&mut self, node: NodeId) -> Cluster {
         let cluster = self.open(node, Start::Join(CLUSTER)).await;
         let address = format!("192.0.2.{}:7300", node.0).parse().expect("an address");
         in_time("is added", self.leader().await.add_follower(node, vec![address])).await.expect("follows");
@@ -124,12 +124,12 @@ impl Several {
     }
 
     /// As after a SIGKILL, as far as the others can tell.
-    async fn stop(&self, node: NodeId) {
+    pub(super) async fn stop(&self, node: NodeId) {
         let cluster = self.net.with(|field| field.doors.remove(&node)).expect("it runs");
         cluster.shutdown().await;
     }
 
-    fn node(&self, id: u64) -> Cluster {
+    pub(super) fn node(&self, id: u64) -> Cluster {
         self.net.with(|field| field.doors[&NodeId(id)].clone())
     }
 
@@ -153,7 +153,7 @@ impl Several {
         self.all().into_iter().find(|cluster| cluster.node() != leader).expect("more than one")
     }
 
-    async fn shutdown(self) {
+    pub(super) async fn shutdown(self) {
         for cluster in self.all() {
             cluster.shutdown().await;
         }
@@ -161,7 +161,7 @@ impl Several {
 }
 
 /// The last name that a command of [`numbered`] gave.
-fn name(cluster: &Cluster) -> String {
+pub(super) fn name(cluster: &Cluster) -> String {
     cluster.state().nodes.values().next().map(|node| node.name.clone()).unwrap_or_default()
 }
 

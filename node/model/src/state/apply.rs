@@ -58,6 +58,11 @@ impl State {
             Command::MoveTasks { tasks, cancel } => self.move_tasks(tasks, *cancel),
             Command::PutJoinToken { token } => self.put_join_token(token),
             Command::DeleteJoinToken { name } => self.delete_join_token(name),
+            Command::Restore { cluster, backup, admin, session_key } => {
+                self.restore(*cluster, backup, admin.as_ref(), session_key)
+            }
+            Command::Recover { survivor } => self.recover(*survivor),
+            Command::NoteBackup { note } => self.note_backup(note),
             Command::PutApp { app, mode, deployment, force } => {
                 self.put_app(app, *mode, *deployment, *force, origin)
             }
@@ -86,7 +91,10 @@ impl State {
     fn check_claimed(&self, envelope: &Envelope) -> Result<(), Reject> {
         let needs_owner = !matches!(
             envelope.command,
-            Command::Claim { .. } | Command::RegisterNode { .. } | Command::RaiseFeatureLevel { .. }
+            Command::Claim { .. }
+                | Command::Restore { .. }
+                | Command::RegisterNode { .. }
+                | Command::RaiseFeatureLevel { .. }
         );
         if needs_owner && !self.is_claimed() { Err(Reject::NotClaimed) } else { Ok(()) }
     }

@@ -16,6 +16,15 @@ impl State {
         if self.is_claimed() {
             return Err(Reject::AlreadyClaimed);
         }
+        self.put_administrator(admin)?;
+        self.cluster = Some(cluster);
+        self.session_key = Some(session_key.clone());
+        self.emit(EventKind::ClusterClaimed);
+        Ok(Outcome::Done)
+    }
+
+    /// Makes `admin` a user, whoever had that name before.
+    pub(super) fn put_administrator(&mut self, admin: &User) -> Result<(), Reject> {
         if admin.name.is_empty() || admin.name.len() > limits::USER_NAME_BYTES_MAX || admin.name.contains(':')
         {
             return Err(Reject::Invalid {
@@ -26,11 +35,8 @@ impl State {
                 ),
             });
         }
-        self.cluster = Some(cluster);
-        self.session_key = Some(session_key.clone());
         self.users.insert(admin.name.clone(), User { created_at: self.now, ..admin.clone() });
-        self.emit(EventKind::ClusterClaimed);
-        Ok(Outcome::Done)
+        Ok(())
     }
 
     /// Raises the level if every member supports it. Asking for the present level again is no fault.

@@ -111,6 +111,24 @@ impl State {
         Ok(Outcome::Done)
     }
 
+    /// Forgets every member but `survivor`, whose log is all that is left. A log from before the cluster took in others
+    /// has nobody to forget.
+    pub(super) fn recover(&mut self, survivor: NodeId) -> Result<Outcome, Reject> {
+        if self.authority.is_none() {
+            return Ok(Outcome::Done);
+        }
+        let Some(member) = self.members.get(&survivor).cloned() else {
+            return Err(Reject::NodeUnknown { node: survivor });
+        };
+        let gone: Vec<NodeId> = self.members.keys().copied().filter(|node| *node != survivor).collect();
+        for node in gone {
+            self.remove_node(node)?;
+        }
+        self.members.insert(survivor, Arc::new(Member { lost_since: None, ..(*member).clone() }));
+        self.emit(EventKind::ClusterRecovered { node: survivor });
+        Ok(Outcome::Done)
+    }
+
     /// The leader hears of `node` no more, or again. What becomes of its tasks is the plan's matter.
     pub(super) fn set_lost(&mut self, node: NodeId, lost: bool) -> Result<Outcome, Reject> {
         let Some(member) = self.members.get(&node) else {

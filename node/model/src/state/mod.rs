@@ -14,6 +14,7 @@ mod invariants;
 mod membership;
 mod nodes;
 mod plan;
+mod restore;
 mod service_ports;
 mod settings;
 mod snapshot;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::AppSpec;
 use crate::auth::{SessionKey, Token, User};
+use crate::backup::BackupNote;
 use crate::command::Applied;
 use crate::event::Event;
 use crate::ids::RequestId;
@@ -80,6 +82,9 @@ pub struct State {
     pub request_order: Vector<RequestId>,
     /// Oldest first; at most `limits::EVENTS_KEPT_MAX`.
     pub events: Vector<Arc<Event>>,
+    /// How the last backup went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup: Option<BackupNote>,
 }
 
 /// An app with everything that happened under its name. `Eq`, so that two handles of the same one are told equal by
@@ -159,6 +164,7 @@ impl Default for State {
             requests: OrdMap::new(),
             request_order: Vector::new(),
             events: Vector::new(),
+            last_backup: None,
         }
     }
 }

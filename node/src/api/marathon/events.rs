@@ -34,6 +34,10 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
     let frame = |kind, body: &dyn erased::Body| Frame { kind, data: body.line(kind, at) };
     match &event.kind {
         EventKind::ClusterClaimed
+        | EventKind::ClusterRestored { .. }
+        | EventKind::ClusterRecovered { .. }
+        | EventKind::BackupMade { .. }
+        | EventKind::BackupFailed { .. }
         | EventKind::NodeRegistered { .. }
         | EventKind::PasswordChanged { .. }
         | EventKind::TokenCreated { .. }

@@ -1,12 +1,14 @@
 //! Our own API under `/meseta/v1`: what Marathon has no place for. Described by `openapi.json` beside this file.
 
 mod adopt;
+mod backup;
 mod claim;
 mod files;
 mod logs;
 mod machine;
 mod node;
 mod nodes;
+mod recover;
 mod settings;
 mod tokens;
 
@@ -40,6 +42,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         open(post("/meseta/v1/claim", routing::post(claim::claim))),
         open(post("/meseta/v1/join", routing::post(claim::join))),
+        open(post("/meseta/v1/restore", routing::post(backup::restore))),
         open(get("/meseta/v1/adopt", routing::get(adopt::identity))),
         open(post("/meseta/v1/adopt/begin", routing::post(adopt::begin))),
         open(post("/meseta/v1/adopt/finish", routing::post(adopt::finish))),
@@ -51,6 +54,8 @@ pub fn operations() -> Vec<Operation> {
         delete("/meseta/v1/nodes/{node}", routing::delete(nodes::remove)),
         get("/meseta/v1/settings", routing::get(settings::show)),
         patch("/meseta/v1/settings", routing::patch(settings::change)),
+        get("/meseta/v1/recover", routing::get(recover::prospects)),
+        post("/meseta/v1/recover", routing::post(recover::recover)),
         get("/meseta/v1/rebalance", routing::get(nodes::balance)),
         post("/meseta/v1/rebalance", routing::post(nodes::rebalance)),
         get("/meseta/v1/unclaimed-nodes", routing::get(adopt::list)),
@@ -61,6 +66,7 @@ pub fn operations() -> Vec<Operation> {
         get("/meseta/v1/tokens", routing::get(tokens::list)),
         post("/meseta/v1/tokens", routing::post(tokens::create)),
         delete("/meseta/v1/tokens/{name}", routing::delete(tokens::revoke)),
+        post("/meseta/v1/backup", routing::post(backup::back_up)),
         get("/meseta/v1/state-hash", routing::get(node::state_hash)),
         get("/meseta/v1/tasks/{id}/logs/{stream}", routing::get(logs::read)),
         get("/meseta/v1/tasks/{id}/logs/{stream}/search", routing::get(files::search)),

@@ -310,3 +310,24 @@ fn nothing_of_this_is_proposed_before_all_understand_it() {
     refused(lab.run(Command::PutJoinToken { token }), "must be 1 to");
     refused(lab.run(Command::DeleteJoinToken { name: "x".to_owned() }), "no join token");
 }
+
+#[test]
+fn a_survivor_goes_on_alone_and_the_others_are_strangers() {
+    let mut lab = several(3);
+    lab.put(spec(3, "a"));
+    lab.settle();
+    lose(&mut lab, 2, true);
+    lab.must(Command::Recover { survivor: NodeId(2) });
+    assert_eq!(lab.state.invariants(), Ok(()));
+    assert_eq!(lab.state.members.keys().copied().collect::<Vec<_>>(), [NodeId(2)]);
+    assert_eq!(lab.state.members[&NodeId(2)].lost_since, None, "it is there");
+    assert_eq!(lab.state.removed.len(), 2);
+    let before = lab.state.clone();
+    lab.must(Command::Recover { survivor: NodeId(2) });
+    assert_eq!(lab.state.members, before.members, "the same again, after a second power cut");
+    lab.settle();
+    let nodes: Vec<NodeId> = lab.tasks().iter().map(|task| task.node).collect();
+    assert_eq!(nodes, [NodeId(2); 3], "what ran elsewhere is launched here");
+    refused(lab.run(Command::Recover { survivor: NodeId(3) }), "is not a member");
+    Lab::new().must(Command::Recover { survivor: NodeId(1) });
+}

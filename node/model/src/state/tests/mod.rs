@@ -8,6 +8,7 @@ mod losses;
 mod membership;
 mod nodes;
 mod requests;
+mod restore;
 
 use crate::app::AppSpec;
 use crate::command::{Outcome, PutMode, Reject};

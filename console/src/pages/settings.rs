@@ -4,7 +4,7 @@ use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use model::auth::{SessionKey, Token};
-use model::backup::BackupNote;
+use model::backup::{BackupNote, Schedule};
 use model::event::EventKind;
 use model::settings::{self, Rebalance, SettingsChange};
 use model::{Command, limits};
@@ -30,6 +30,8 @@ struct SettingsPage {
     token_name_max: usize,
     backup: Option<BackupRow>,
     passphrase_min: usize,
+    schedule: String,
+    has_schedule: bool,
     said: Said,
 }
 
@@ -90,6 +92,8 @@ fn page(context: &Context, said: Said) -> Response {
         token_name_max: limits::TOKEN_NAME_BYTES_MAX,
         backup: state.last_backup.as_ref().map(backup_row),
         passphrase_min: limits::PASSPHRASE_BYTES_MIN,
+        schedule: t::schedule(state.backup_schedule.as_ref()),
+        has_schedule: state.backup_schedule.is_some(),
         said,
     })
 }
@@ -221,6 +225,20 @@ pub async fn backup(context: Context, fields: Fields) -> Response {
             };
             refused(&context, "backup", status, t::backup_error(&error), &fields)
         }
+    }
+}
+
+pub async fn schedule(context: Context, fields: Fields) -> Response {
+    let number = |name| fields.get(name).trim().parse::<u32>().ok();
+    let passphrase = Some(fields.get("passphrase").to_owned()).filter(|text| !text.is_empty());
+    let schedule = match (fields.get("action"), number("hours"), number("keep")) {
+        ("end", _, _) => None,
+        ("set", Some(every_hours), Some(keep)) => Some(Schedule { every_hours, keep, passphrase }),
+        _ => return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
+    };
+    match change(&context, Command::SetBackupSchedule { schedule }).await {
+        Ok(()) => Redirect::to("/settings").into_response(),
+        Err((status, why)) => refused(&context, "schedule", status, why, &fields),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Words of backups, of beginning from one, and of going on after a loss.
 
+use model::backup::Schedule;
+
 use super::unavailable;
 use crate::view::words::sentence;
 use crate::{BackupError, RestoreError};
@@ -11,6 +13,15 @@ pub const BACKUP_PASSPHRASE_HINT: &str = "Without one the file is not locked, an
 pub const BACKUP_BUTTON: &str = "Back up now";
 pub const BACKUP_LAST: &str = "Last backup";
 pub const BACKUP_NEVER: &str = "There has been none.";
+pub const SCHEDULE_TITLE: &str = "Backups by themselves";
+pub const SCHEDULE_LEAD: &str = "The node that leads writes them to the folder “backups” on its data disk. Fetch them from there now and then: who loses every node loses those files as well.";
+pub const SCHEDULE_HOURS: &str = "How often";
+pub const SCHEDULE_PERIODS: &[(&str, &str)] =
+    &[("1", "every hour"), ("6", "every 6 hours"), ("24", "every day"), ("168", "every week")];
+pub const SCHEDULE_KEEP: &str = "Kept on each node";
+pub const SCHEDULE_PASSPHRASE_HINT: &str = "The cluster keeps it to lock the files with; without one, accounts, tokens and secrets stay out of them. Note it elsewhere: it is not shown again.";
+pub const SCHEDULE_BUTTON: &str = "Back up by itself";
+pub const SCHEDULE_END: &str = "No more backups by themselves";
 pub const RESTORE_TITLE: &str = "Begin from a backup instead";
 pub const RESTORE_LEAD: &str = "This node becomes a cluster of its own with the applications and accounts of the backup; everything is launched anew. Nodes of the old cluster stay strangers to it: switch off what is left of it first, or applications run twice.";
 pub const RESTORE_FILE: &str = "Backup file";
@@ -19,6 +30,14 @@ pub const RESTORE_PASSWORD_HINT: &str =
     "Needed if the backup was made without a passphrase; else admin keeps the old one if this is left empty.";
 pub const RESTORE_BUTTON: &str = "Begin from this backup";
 pub const EVENT_RECOVERED: &str = "goes on alone: the majority of the cluster was lost.";
+
+pub fn schedule(schedule: Option<&Schedule>) -> String {
+    let Some(Schedule { every_hours, keep, passphrase }) = schedule else {
+        return "There are none.".to_owned();
+    };
+    let locked = if passphrase.is_some() { "locked" } else { "without accounts and secrets" };
+    format!("Every {every_hours} h, {locked}; the last {keep} are kept.")
+}
 
 pub fn backup_done(bytes: u64, index: u64, secrets: bool) -> String {
     let secrets = if secrets { "locked, with accounts and secrets" } else { "without accounts and secrets" };

@@ -9,7 +9,7 @@ async fn the_last_backup_and_its_outcome_are_on_the_settings_page() {
     let fake = furnished();
     let mut browser = logged_in(&fake).await;
     browser.get("/settings").await.has("There has been none.");
-    let note = BackupNote { at: NOW, index: 77, bytes: 2_049, secrets: true, error: None };
+    let note = BackupNote { at: NOW, index: 77, bytes: 2_049, secrets: true, scheduled: false, error: None };
     fake.change(|state| state.last_backup = Some(note.clone()));
     browser.get("/settings").await.has("3 KiB up to change 77, locked, with accounts and secrets");
     let failed = BackupNote { error: Some("no room".to_owned()), ..note };
@@ -22,6 +22,30 @@ async fn the_last_backup_and_its_outcome_are_on_the_settings_page() {
     browser.token.clear();
     let forged = browser.send("/settings/backup", &[]).await;
     assert_eq!(forged.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_schedule_is_set_and_ended_without_showing_its_passphrase() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    let page = browser.get("/settings").await;
+    page.has("There are none.");
+    page.lacks("No more backups by themselves");
+    let wish = [("action", "set"), ("hours", "6"), ("keep", "9"), ("passphrase", "a secret phrase")];
+    let set = browser.send("/settings/schedule", &wish).await;
+    assert_eq!((set.status, set.location.as_str()), (StatusCode::SEE_OTHER, "/settings"));
+    let page = browser.get("/settings").await;
+    page.has("Every 6 h, locked; the last 9 are kept.");
+    page.lacks("a secret phrase");
+    let wish = [("action", "set"), ("hours", "6"), ("keep", "0"), ("passphrase", "")];
+    let refused = browser.send("/settings/schedule", &wish).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    refused.has("ust be 1 to 1000");
+    let odd = browser.send("/settings/schedule", &[("action", "set"), ("hours", "x"), ("keep", "1")]).await;
+    assert_eq!(odd.status, StatusCode::BAD_REQUEST);
+    browser.get("/settings").await;
+    browser.send("/settings/schedule", &[("action", "end")]).await;
+    browser.get("/settings").await.has("There are none.");
 }
 
 #[tokio::test]

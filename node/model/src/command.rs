@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::AppSpec;
 use crate::auth::{Actor, SessionKey, Token, User};
-use crate::backup::BackupNote;
+use crate::backup::{BackupNote, Schedule};
 use crate::ids::RequestId;
 use crate::membership::{Applicant, Authority, JoinToken, NodeChange};
 use crate::node::Node;
@@ -69,7 +69,8 @@ impl Command {
             | Self::HookAnswered { .. }
             | Self::ChangeSettings { .. }
             | Self::Restore { .. }
-            | Self::NoteBackup { .. } => 4,
+            | Self::NoteBackup { .. }
+            | Self::SetBackupSchedule { .. } => 4,
             // `Recover` is written by a program that knows it to a log that is nobody else's any more.
             _ => 1,
         }
@@ -226,6 +227,10 @@ pub enum Command {
     /// A backup was made, or failed.
     NoteBackup {
         note: BackupNote,
+    },
+    /// Backups by themselves, or none any more. The first one is due at once.
+    SetBackupSchedule {
+        schedule: Option<Schedule>,
     },
     /// All members support `level`: commands of that level may be proposed from now on.
     RaiseFeatureLevel {

@@ -67,6 +67,10 @@ pub const PLAN_ACTIONS_MAX: usize = 500;
 pub const RESTORE_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Bytes of a backup file, which is compressed.
 pub const BACKUP_FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Hours between two backups by schedule: a year.
+pub const BACKUP_HOURS_MAX: u32 = 8_760;
+/// Of them kept on one node.
+pub const BACKUPS_KEPT_MAX: u32 = 1_000;
 pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
 pub const PASSPHRASE_BYTES_MIN: usize = 8;
 pub const MESSAGE_BYTES_MAX: usize = 1_024;

@@ -35,6 +35,7 @@ pub async fn make(backend: &NodeBackend, wish: BackupWish) -> Result<BackupFile,
         index: state.index,
         bytes: made.as_ref().map_or(0, |bytes| bytes.len() as u64),
         secrets,
+        scheduled: false,
         error: made.as_ref().err().cloned(),
     };
     tracing::info!(actor = ?wish.actor, client = wish.origin.client_ip, ?note, "a backup");
@@ -46,7 +47,7 @@ pub async fn make(backend: &NodeBackend, wish: BackupWish) -> Result<BackupFile,
     made.map(|bytes| BackupFile { name, bytes }).map_err(BackupError::Failed)
 }
 
-async fn write(state: Arc<State>, passphrase: Option<String>) -> Result<Vec<u8>, String> {
+pub async fn write(state: Arc<State>, passphrase: Option<String>) -> Result<Vec<u8>, String> {
     let _one = ONE_AT_A_TIME.lock().await;
     let work = move || {
         let seal = || Seal::new(rand::random(), rand::random());
@@ -72,7 +73,7 @@ async fn remember(backend: &NodeBackend, wish: BackupWish, note: BackupNote) {
 }
 
 /// Sorts by time, and holds nothing that a file system may not have in a name.
-fn name(state: &State) -> String {
+pub fn name(state: &State) -> String {
     let at: String = state.now.to_string().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
     format!("meseta-{}-{at}.backup", state.cluster.map(|id| id.to_string()).unwrap_or_default())
 }

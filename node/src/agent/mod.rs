@@ -28,6 +28,7 @@ mod recovering;
 mod register;
 mod roster;
 mod sandbox;
+mod scheduled;
 mod screen;
 mod slot;
 mod sweep;

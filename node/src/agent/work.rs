@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::init_link::{InitLink, World};
 use super::lease::{self, Lease};
 use super::machine::Machine;
-use super::{Args, health, node_loop, register, sweep};
+use super::{Args, health, node_loop, register, scheduled, sweep};
 use crate::images::{Images, Reach};
 use crate::init::board::DATA;
 use crate::network::Network;
@@ -58,6 +58,7 @@ pub async fn begin(
     loops.spawn(keeper.run(shutdown.clone()));
     loops.spawn(health::run(parts.clone(), shutdown.clone()));
     loops.spawn(node_loop::run(parts, shutdown.clone()));
+    loops.spawn(scheduled::run(cluster.clone(), args.paths.data.join("backups"), shutdown.clone()));
     let keep_images = Duration::from_secs(args.images_keep);
     let paths = args.paths.clone();
     loops.spawn(sweep::run(cluster, init, images, keep_images, paths, shutdown.clone()));

@@ -152,3 +152,41 @@ fn the_client_backs_up_and_restores() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("cluster of one"), "{refused:?}");
 }
+
+#[test]
+fn a_schedule_writes_backups_that_a_blank_node_can_begin_from() {
+    let old = Node::start();
+    old.http.post("/v2/apps", SLEEPER).unwrap().expect(201);
+    let at = "/meseta/v1/backup/schedule";
+    old.http.post(at, r#"{"every_hours": 0, "keep": 2}"#).unwrap().expect(422);
+    let plan = json!({ "every_hours": 24, "keep": 2, "passphrase": PASSPHRASE }).to_string();
+    let set = old.http.post(at, &plan).unwrap().expect(200);
+    assert!(!set.text().contains(PASSPHRASE), "{set}");
+    let folder = old.data().join("backups");
+    let files = || -> Vec<_> {
+        let found = fs::read_dir(&folder).into_iter().flatten();
+        found.map(|entry| entry.unwrap().path()).collect()
+    };
+    let said = |node: &Node| node.http.get(at).unwrap().expect(200).json();
+    old.wait_for("the first is made at once", || {
+        let last = said(&old)["last"].clone();
+        if last["scheduled"] == true { Ok(()) } else { Err(last.to_string()) }
+    });
+    assert_eq!(files().len(), 1, "{:?}", files());
+    let file = fs::read(&files()[0]).unwrap();
+    let new = blank();
+    restored(&new, &[("code", &new.claim_code()), ("passphrase", PASSPHRASE)], &file);
+    new.wait_running("kept/sleeper", 1);
+    assert_eq!(said(&new)["schedule"]["every_hours"], 24, "the schedule goes on");
+
+    // A disk that takes none is told, and the next is tried at its time.
+    old.http.delete(at).unwrap().expect(200);
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "in the way").unwrap();
+    old.http.post(at, &plan).unwrap().expect(200);
+    old.wait_for("the failure is told", || {
+        let last = said(&old)["last"].clone();
+        if last["error"].is_string() { Ok(()) } else { Err(last.to_string()) }
+    });
+    assert_eq!(said(&old)["schedule"]["locked"], true);
+}

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::AppSpec;
 use crate::auth::{SessionKey, Token, User};
-use crate::backup::BackupNote;
+use crate::backup::{BackupNote, Schedule};
 use crate::command::Applied;
 use crate::event::Event;
 use crate::ids::RequestId;
@@ -85,6 +85,11 @@ pub struct State {
     /// How the last backup went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_backup: Option<BackupNote>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_schedule: Option<Schedule>,
+    /// When the schedule was last followed; `None` if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at: Option<Timestamp>,
 }
 
 /// An app with everything that happened under its name. `Eq`, so that two handles of the same one are told equal by
@@ -165,6 +170,8 @@ impl Default for State {
             request_order: Vector::new(),
             events: Vector::new(),
             last_backup: None,
+            backup_schedule: None,
+            scheduled_at: None,
         }
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{App, State};
 use crate::auth::{Role, SessionKey, User};
-use crate::backup::BackupNote;
+use crate::backup::{BackupNote, Schedule};
 use crate::command::{Outcome, Reject};
 use crate::event::EventKind;
-use crate::{ClusterId, limits};
+use crate::{ClusterId, Timestamp, limits};
 
 impl State {
     /// What people asked for, without what was made of it: machines, tasks and their past belong to the nodes that have
@@ -38,6 +38,8 @@ impl State {
             request_order: _,
             events: _,
             last_backup: _,
+            backup_schedule,
+            scheduled_at: _,
         } = self.clone();
         let wanted = apps.into_iter().filter(|(_, app)| !app.deleted);
         let wanted = wanted.map(|(id, app)| {
@@ -49,6 +51,8 @@ impl State {
         kept.settings = settings;
         if secrets {
             (kept.users, kept.tokens, kept.secrets) = (users, tokens, values);
+            // Its passphrase is one of them.
+            kept.backup_schedule = backup_schedule;
         } else {
             // Addresses of that kind often bear a key.
             kept.settings.fence_hook.clear();
@@ -73,10 +77,10 @@ impl State {
             return Err(Reject::FeatureLevel { needed, level });
         }
         let made_at = backup.now;
-        let Self { users, tokens, secrets, apps, settings, .. } = backup.for_backup(true);
-        self.now = self.now.max(made_at.min(crate::Timestamp::MAX));
+        let Self { users, tokens, secrets, apps, settings, backup_schedule, .. } = backup.for_backup(true);
+        (self.settings, self.backup_schedule) = (settings, backup_schedule);
+        self.now = self.now.max(made_at.min(Timestamp::MAX));
         (self.users, self.tokens, self.secrets, self.apps) = (users, tokens, secrets, apps);
-        self.settings = settings;
         if let Some(admin) = admin {
             self.put_administrator(admin)?;
         }
@@ -101,8 +105,39 @@ impl State {
             None => EventKind::BackupMade { secrets: note.secrets },
             Some(error) => EventKind::BackupFailed { error: error.clone() },
         });
+        if note.scheduled {
+            self.scheduled_at = Some(self.now);
+        }
         self.last_backup = Some(BackupNote { at: self.now, error, ..note.clone() });
         Ok(Outcome::Done)
+    }
+
+    pub(super) fn set_backup_schedule(&mut self, schedule: Option<&Schedule>) -> Result<Outcome, Reject> {
+        if let Some(Schedule { every_hours, keep, passphrase }) = schedule {
+            if !(1..=limits::BACKUP_HOURS_MAX).contains(every_hours) {
+                let max = limits::BACKUP_HOURS_MAX;
+                return Err(invalid("/every_hours", &format!("must be 1 to {max}")));
+            }
+            if !(1..=limits::BACKUPS_KEPT_MAX).contains(keep) {
+                let max = limits::BACKUPS_KEPT_MAX;
+                return Err(invalid("/keep", &format!("must be 1 to {max}")));
+            }
+            let lengths = limits::PASSPHRASE_BYTES_MIN..=limits::PASSPHRASE_BYTES_MAX;
+            if passphrase.as_ref().is_some_and(|text| !lengths.contains(&text.len())) {
+                let (min, max) = (lengths.start(), lengths.end());
+                return Err(invalid("/passphrase", &format!("must have {min} to {max} characters")));
+            }
+        }
+        self.backup_schedule = schedule.cloned();
+        self.scheduled_at = None;
+        Ok(Outcome::Done)
+    }
+
+    /// When the next backup by schedule is to be made; `None` without a schedule.
+    pub fn backup_due(&self) -> Option<Timestamp> {
+        let schedule = self.backup_schedule.as_ref()?;
+        let period_ms = u64::from(schedule.every_hours) * 3_600_000;
+        Some(self.scheduled_at.map_or(Timestamp::default(), |last| last.plus_ms(period_ms)))
     }
 }
 

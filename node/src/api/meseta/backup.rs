@@ -1,13 +1,16 @@
 //! POST /meseta/v1/backup, and POST /meseta/v1/restore on a node that nobody has claimed.
 
+use axum::Json;
 use axum::extract::{Extension, Request, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use console::multipart::{Form, FormError};
 use console::{BackupError, BackupWish, Restoration, RestoreError, attachment};
+use model::Command;
+use model::backup::Schedule;
 use model::limits::{BACKUP_FILE_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::api::auth::{Caller, caller_without_login};
@@ -36,6 +39,48 @@ pub async fn back_up(
     Ok(attachment::text(file.bytes, file.name.as_bytes()))
 }
 
+/// GET /meseta/v1/backup/schedule: null if there is none. The passphrase is not told.
+pub async fn schedule(Extract(api): Extract<Api>) -> Json<Value> {
+    let state = api.backend.state();
+    let shown = state.backup_schedule.as_ref().map(|schedule| {
+        json!({
+            "every_hours": schedule.every_hours,
+            "keep": schedule.keep,
+            "locked": schedule.passphrase.is_some(),
+        })
+    });
+    Json(json!({ "schedule": shown, "last": state.last_backup }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    every_hours: u32,
+    keep: u32,
+    passphrase: Option<String>,
+}
+
+/// POST /meseta/v1/backup/schedule
+pub async fn set_schedule(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+    Text(text): Text,
+) -> Result<Json<Value>, ApiError> {
+    let Plan { every_hours, keep, passphrase } = body::json(&text)?;
+    let wish = Some(Schedule { every_hours, keep, passphrase });
+    api.propose(&caller, None, Command::SetBackupSchedule { schedule: wish }).await?;
+    Ok(schedule(Extract(api)).await)
+}
+
+/// DELETE /meseta/v1/backup/schedule
+pub async fn end_schedule(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Value>, ApiError> {
+    api.propose(&caller, None, Command::SetBackupSchedule { schedule: None }).await?;
+    Ok(schedule(Extract(api)).await)
+}
+
 pub async fn restore(Extract(api): Extract<Api>, request: Request) -> Result<Response, ApiError> {
     let origin = caller_without_login(&request)?;
     // Before anything of what may be large is read: on a claimed node this door is nobody's.
@@ -54,7 +99,7 @@ pub async fn restore(Extract(api): Extract<Api>, request: Request) -> Result<Res
     let text = |name| form.text(name).to_owned();
     let (code, passphrase, password) = (text("code"), text("passphrase"), text("password"));
     api.backend.restore(Restoration { code, passphrase, password, file, origin }).await?;
-    Ok(axum::Json(json!({ "cluster": api.backend.state().cluster })).into_response())
+    Ok(Json(json!({ "cluster": api.backend.state().cluster })).into_response())
 }
 
 impl From<BackupError> for ApiError {

@@ -3,7 +3,6 @@
 
 mod article;
 mod bridge;
-mod cluster;
 mod cuts;
 mod disk;
 mod host;

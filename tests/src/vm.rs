@@ -293,16 +293,17 @@ impl Vm {
 
     #[track_caller]
     fn script(&self, args: &[&str]) -> Output {
-        let output = self.command(args).output().expect("scripts/run starts");
-        assert!(
-            output.status.success(),
-            "scripts/run {args:?}: {}\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr),
-            self.serial_tail()
-        );
-        output
+        succeed(self.command(args), || self.serial_tail())
     }
+}
+
+/// Panics with what the script said, and with `explain`, unless it succeeds.
+#[track_caller]
+pub fn succeed(mut script: Command, explain: impl Fn() -> String) -> Output {
+    let output = script.output().expect("the script starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script:?}: {}\n{said}{}", output.status, explain());
+    output
 }
 
 /// A machine of which nobody knows yet whether it will answer.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::http::Client;
 use crate::leftovers::{Census, Scope};
-use crate::vm::{PASSWORD, free_ports, guest_port_offset, root};
+use crate::vm::{PASSWORD, free_ports, guest_port_offset, root, succeed};
 use crate::wait;
 
 /// Three emulated machines on cores that others use too.
@@ -189,15 +189,7 @@ impl Vms {
 
     #[track_caller]
     fn script(&self, args: &[&str]) -> Output {
-        let output = self.command(args).output().expect("scripts/run starts");
-        assert!(
-            output.status.success(),
-            "scripts/run {args:?}: {}\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr),
-            self.tails()
-        );
-        output
+        succeed(self.command(args), || self.tails())
     }
 }
 

@@ -64,8 +64,8 @@ fn output_and_files_of_any_task_are_read_through_any_node() {
     let tasks = lab.json(1, "/v2/apps/talkers/tasks");
     for task in tasks["tasks"].as_array().expect("tasks") {
         let (id, host) = (task["id"].as_str().expect("an id"), task["host"].as_str().expect("a host"));
+        let log = format!("/meseta/v1/tasks/{id}/logs/stdout");
         for n in 1..=3 {
-            let log = format!("/meseta/v1/tasks/{id}/logs/stdout");
             lab.until("its output is read", || {
                 let text = lab.node(n).get(&log).map_err(|error| error.to_string())?.text();
                 if text == format!("{host} speaks\n") { Ok(()) } else { Err(format!("{n}: {text}")) }
@@ -73,6 +73,10 @@ fn output_and_files_of_any_task_are_read_through_any_node() {
             let files = lab.json(n, &format!("/meseta/v1/tasks/{id}/files")).to_string();
             assert!(files.contains("stdout"), "{n}: {files}");
         }
+        // What was handed on once is answered where it is, even if another node would know better.
+        let elsewhere = if host == "10.77.0.1" { 2 } else { 1 };
+        let via = lab.node(elsewhere).send("GET", &log, &[("X-Marathon-Via", "n9")], None);
+        assert_eq!(via.expect("an answer").status, 404);
         // Handing on is no way round the login.
         let stranger = tests::http::Client::new("10.77.0.1:8080");
         let refused = stranger.get(&format!("/meseta/v1/tasks/{id}/logs/stdout")).expect("an answer");

@@ -107,6 +107,8 @@ struct Inner {
     applied: watch::Sender<Applied>,
     /// Held while the bridge is made.
     making: Mutex<()>,
+    /// Held while rules change; true once they are gone for good.
+    closed: Mutex<bool>,
 }
 
 impl Network {
@@ -123,6 +125,7 @@ impl Network {
             table: watch::Sender::new(table),
             applied: watch::Sender::new(Applied::default()),
             making: Mutex::new(()),
+            closed: Mutex::new(false),
         })))
     }
 
@@ -226,6 +229,10 @@ impl Network {
         if self.0.applied.borrow().rules.as_ref() == Some(&rules) {
             return Ok(());
         }
+        let closed = self.0.closed.lock().await;
+        if *closed {
+            return Ok(());
+        }
         nat::apply(&rules).await?;
         tracing::info!(
             reason,
@@ -250,6 +257,9 @@ impl Network {
         if self.0.table.borrow().subnet.is_none() {
             return Ok(());
         }
+        let mut closed = self.0.closed.lock().await;
+        // The loop may be about to apply what the last states said.
+        *closed = true;
         nat::remove().await?;
         // They are found by their bridge.
         bridge::remove_links_but(&self.0.handle, |_| false).await?;

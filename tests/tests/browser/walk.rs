@@ -23,6 +23,8 @@ const PAGES: &[(&str, &str)] = &[
     ("/settings/password", "/settings/password"),
     ("/settings/tokens", "/settings/tokens"),
     ("/settings/cluster", "/settings/cluster"),
+    ("/settings/backup", "/settings/backup"),
+    ("/settings/schedule", "/settings/schedule"),
     ("/settings/sessions", "/settings/sessions"),
     ("/help", "/help"),
     ("/tasks/{id}", "TASK"),
@@ -36,7 +38,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/balancer", "/balancer"),
 ];
 /// Before a login there are these.
-const STRANGERS_PAGES: &[&str] = &["/claim", "/login"];
+const STRANGERS_PAGES: &[&str] = &["/claim", "/claim/restore", "/login"];
 /// What a browser gets that is no page: files, scripts and streams.
 const NO_PAGES: &[&str] = &[
     "/events.jsonl",
@@ -49,8 +51,16 @@ const NO_PAGES: &[&str] = &[
     "/assets/{name}",
 ];
 /// The same page as another one: `looks` opens that.
-const LOOK_ALIKE: &[&str] =
-    &["/", "/settings/password", "/settings/tokens", "/settings/cluster", "/settings/sessions"];
+const LOOK_ALIKE: &[&str] = &[
+    "/",
+    "/settings/password",
+    "/settings/tokens",
+    "/settings/cluster",
+    "/settings/backup",
+    "/settings/schedule",
+    "/settings/sessions",
+    "/claim/restore",
+];
 
 const ROUTER: &str = include_str!("../../../console/src/router.rs");
 const LOOKS: &str = include_str!("looks.rs");

@@ -79,10 +79,11 @@ pub enum Verb {
     Write,
 }
 
-/// Where passwords, tokens and sessions are kept, what holds them all, what lets nodes in, and what ends the majority's
-/// say: what a token could use to outlive its own revocation.
-const ACCOUNTS: [&str; 6] = [
+/// Where passwords, tokens and sessions are kept, what holds them all, what lets nodes in, whom the cluster asks for
+/// what, and what ends the majority's say: what a token could use to outlive its own revocation.
+const ACCOUNTS: [&str; 7] = [
     "/settings",
+    "/meseta/v1/settings",
     "/meseta/v1/tokens",
     "/meseta/v1/backup",
     "/meseta/v1/recover",
@@ -135,6 +136,7 @@ mod tests {
             ("/meseta/v1/tokens/ci", false),
             ("/meseta/v1/join-tokens", false),
             ("/meseta/v1/backup", false),
+            ("/meseta/v1/settings", false),
             ("/meseta/v1/unclaimed-nodes", false),
         ] {
             for verb in [Verb::Read, Verb::Write] {

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, header};
+use model::limits::{BACKUP_FILE_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+/// A form with a backup: the file, and what stands around it.
+pub const BACKUP_FORM_BYTES_MAX: usize = BACKUP_FILE_BYTES_MAX + REQUEST_BODY_BYTES_MAX;
 /// Strangers may send such a form to a node that nobody has claimed: one at a time is held in memory.
 static PLACES: Semaphore = Semaphore::const_new(1);
 /// Whoever is slower than this gives up the place.

@@ -3,15 +3,11 @@
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use model::limits::{BACKUP_FILE_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 
 use super::claim;
 use crate::context::{Context, status_of};
-use crate::multipart::{Form, FormError};
+use crate::multipart::{BACKUP_FORM_BYTES_MAX, Form, FormError};
 use crate::{Restoration, RestoreError, session, strings as t};
-
-/// The file with what stands around it.
-const FORM_BYTES_MAX: usize = BACKUP_FILE_BYTES_MAX + REQUEST_BODY_BYTES_MAX;
 
 pub async fn form() -> Redirect {
     Redirect::to("/claim")
@@ -20,7 +16,7 @@ pub async fn form() -> Redirect {
 /// On success the accounts are those of the backup: the person logs in with one of them.
 pub async fn submit(context: Context, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let mut form = match Form::read(&parts.headers, body, FORM_BYTES_MAX).await {
+    let mut form = match Form::read(&parts.headers, body, BACKUP_FORM_BYTES_MAX).await {
         Ok(form) => form,
         Err(error) => {
             let status = match error {

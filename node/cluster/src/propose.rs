@@ -46,6 +46,12 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// What the program itself wants, on nobody's behalf.
+    pub fn of_system(command: Command) -> Self {
+        let (actor, origin) = (Actor::System, Origin::default());
+        Self { actor, origin, request_id: None, expected_version: None, command }
+    }
+
     /// The same id is applied once, and what the program itself proposes is idempotent.
     fn is_repeatable(&self) -> bool {
         self.request_id.is_some() || !self.actor.is_outside()

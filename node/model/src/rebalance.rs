@@ -14,7 +14,7 @@ use crate::ids::IdSource;
 use crate::node::Resources;
 use crate::schedule::{self, Usage};
 use crate::state::App;
-use crate::task::{Task, TaskState};
+use crate::task::Task;
 use crate::{AppId, NodeId, State, TaskId};
 
 /// Moves of one plan: each costs a start and an end.
@@ -54,14 +54,12 @@ pub fn plan(state: &State) -> Vec<Move> {
     moves
 }
 
-/// The next step of a cluster that evens itself out: one at a time, and none while anything else is under way.
+/// The next step of a cluster that evens itself out: one at a time, and none while a node is lost. Apps that wait or are
+/// being deployed hold nobody up, they only stay where they are.
 pub fn next(state: &State) -> Option<Move> {
     let is_lost = state.members.values().any(|member| member.lost_since.is_some());
-    let is_settled =
-        |task: &Arc<Task>| task.is_wanted() && !task.displaced && task.state == TaskState::Running;
-    let is_busy = !state.deployments.is_empty()
-        || state.apps.values().any(|app| !app.waiting.is_empty() || !app.tasks.values().all(is_settled));
-    if is_lost || is_busy { None } else { best(state).map(|(step, _)| step) }
+    let moves = state.apps.values().any(|app| app.tasks.values().any(|task| task.displaced));
+    if is_lost || moves { None } else { best(state).map(|(step, _)| step) }
 }
 
 /// The move off the most loaded node after which the higher load is lowest, and the state after it.

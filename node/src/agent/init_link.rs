@@ -181,6 +181,8 @@ async fn converse(
     }
     let mut buffer = vec![0u8; PACKET_BYTES_MAX];
     let mut alive = tokio::time::interval(ALIVE);
+    // Who was frozen says so once.
+    alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // Cancel safety: `receive` takes a packet only at its last await; `recv` of the queue is cancel safe.
         tokio::select! {

@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use cluster::{Cluster, Proposal, ProposeError};
-use model::auth::Actor;
 use model::command::Reject;
 use model::ids::IdSource;
-use model::{Command, Origin, Timestamp, schedule};
+use model::{Command, Timestamp, schedule};
 use tokio_util::sync::CancellationToken;
 
 /// Wait after a proposal that did not go through: a new leader or free space needs about this long.
@@ -54,13 +53,7 @@ pub async fn run(cluster: Cluster, shutdown: CancellationToken) {
 
 /// True if the next round may follow at once: the plan was applied, or was stale because the state moved on.
 async fn propose(cluster: &Cluster, command: Command) -> bool {
-    let proposal = Proposal {
-        actor: Actor::System,
-        origin: Origin::default(),
-        request_id: None,
-        expected_version: None,
-        command,
-    };
+    let proposal = Proposal::of_system(command);
     match cluster.propose(proposal).await {
         Ok(applied) => match applied.result {
             Ok(_) => true,

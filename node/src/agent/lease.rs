@@ -4,6 +4,7 @@
 //! asks nobody for anything.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -41,20 +42,20 @@ impl Lease {
     }
 }
 
-pub struct Keeper {
+pub struct Holder {
     pub cluster: Cluster,
     pub init: InitLink,
     pub node: NodeId,
     pub lease: watch::Sender<Lease>,
 }
 
-impl Keeper {
+impl Holder {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut states = self.cluster.watch();
         loop {
             let concerns = Concerns::of(&states.borrow_and_update(), self.node);
             let rest = self.keep(&concerns).await;
-            let is_news = |state: &std::sync::Arc<State>| Concerns::of(state, self.node) != concerns;
+            let is_news = |state: &Arc<State>| Concerns::of(state, self.node) != concerns;
             tokio::select! {
                 changed = states.wait_for(is_news) => if changed.is_err() { return },
                 () = after(rest) => {}

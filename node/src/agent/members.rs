@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cluster::{Cluster, Member, Progress, Proposal};
-use model::auth::Actor;
 use model::lease::FENCE_WAIT_MS;
 use model::membership::Applicant;
 use model::servers::{self, Server};
 use model::state::{App, LEASES_FROM};
-use model::{Command, NodeId, Origin, State, Timestamp};
+use model::{Command, NodeId, State, Timestamp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +87,7 @@ async fn keep(
         tracing::warn!(%node, lost, silent_ms = ?progress.get(&node).and_then(|p| p.silent_ms), "a member's answers");
         propose(cluster, Command::SetLost { node, lost }).await?;
     }
+    watched.see(state, clock::now());
     for (node, lost_since) in watched.unasked(state) {
         let (url, question) =
             (state.settings.fence_hook.clone(), fence_hook::question(state, node, lost_since));
@@ -205,10 +205,8 @@ pub fn successor(own: NodeId, known: &[Member], progress: &BTreeMap<NodeId, Prog
 struct Watched {
     looks: u64,
     suspects: BTreeSet<NodeId>,
-    /// Lost members, since when by the cluster's time, and when this leader saw it by its own clock.
-    losses: BTreeMap<NodeId, (Timestamp, u64)>,
-    /// For which of them the fence hook was asked.
-    hooked: BTreeMap<NodeId, Timestamp>,
+    losses: BTreeMap<NodeId, Loss>,
+    /// What the fence hook is asked now.
     hooks: JoinSet<Command>,
 }
 
@@ -244,30 +242,48 @@ impl Watched {
         changes
     }
 
-    /// Lost members whose lease is over at `now` (milliseconds of this node's clock) and that had exclusive tasks; with
-    /// since when they are lost.
-    fn over(&mut self, state: &State, now: u64) -> Vec<(NodeId, Timestamp)> {
-        let lost =
-            |(node, member): (&NodeId, &Arc<model::membership::Member>)| Some((*node, member.lost_since?));
-        let lost: BTreeMap<NodeId, Timestamp> = state.members.iter().filter_map(lost).collect();
-        self.losses.retain(|node, (since, _)| lost.get(node) == Some(since));
-        for (node, since) in lost {
-            self.losses.entry(node).or_insert((since, now));
+    /// Takes note of who is lost now, by the clock of this node (milliseconds).
+    fn see(&mut self, state: &State, now: u64) {
+        let lost = |node: &NodeId| state.members.get(node).and_then(|member| member.lost_since);
+        self.losses.retain(|node, loss| lost(node) == Some(loss.since));
+        for node in state.members.keys() {
+            if let Some(since) = lost(node) {
+                self.losses.entry(*node).or_insert(Loss { since, seen: now, hooked: false });
+            }
         }
-        let over = self.losses.iter().filter(|(_, (_, seen))| now.saturating_sub(*seen) >= FENCE_WAIT_MS);
-        over.filter(|(node, _)| waits(state, **node)).map(|(node, (since, _))| (*node, *since)).collect()
     }
 
-    /// Lost members for which the fence hook is to be asked, once for each loss; with since when they are lost.
+    /// Those of the lost for which exclusive tasks wait and whose lease is over; with since when they are lost.
+    fn over(&self, state: &State, now: u64) -> Vec<(NodeId, Timestamp)> {
+        let is_over = |loss: &Loss| now.saturating_sub(loss.seen) >= FENCE_WAIT_MS;
+        let over = self.losses.iter().filter(|(node, loss)| is_over(loss) && waits(state, **node));
+        over.map(|(node, loss)| (*node, loss.since)).collect()
+    }
+
+    /// Those for which the fence hook is to be asked: once for each loss.
     fn unasked(&mut self, state: &State) -> Vec<(NodeId, Timestamp)> {
         if state.settings.fence_hook.is_empty() {
             return Vec::new();
         }
-        let lost = state.members.iter().filter_map(|(node, member)| Some((*node, member.lost_since?)));
-        let waiting: Vec<_> = lost.filter(|(node, _)| waits(state, *node)).collect();
-        let is_new = |(node, since): &(NodeId, Timestamp)| self.hooked.insert(*node, *since) != Some(*since);
-        waiting.into_iter().filter(is_new).collect()
+        let mut unasked = Vec::new();
+        for (node, loss) in self.losses.iter_mut().filter(|(node, loss)| !loss.hooked && waits(state, **node))
+        {
+            loss.hooked = true;
+            unasked.push((*node, loss.since));
+        }
+        unasked
     }
+}
+
+/// A member that does not answer.
+#[derive(Debug)]
+struct Loss {
+    /// By the cluster's time.
+    since: Timestamp,
+    /// When this leader saw it, by its own clock.
+    seen: u64,
+    /// The fence hook was asked.
+    hooked: bool,
 }
 
 /// True if exclusive tasks wait for `node`, which is lost, to be fenced.
@@ -280,13 +296,7 @@ fn waits(state: &State, node: NodeId) -> bool {
 
 /// As the leader this node is now, or not at all: what a deposed leader saw is of no use to the next.
 async fn propose(cluster: &Cluster, command: Command) -> anyhow::Result<()> {
-    let proposal = Proposal {
-        actor: Actor::System,
-        origin: Origin::default(),
-        request_id: None,
-        expected_version: None,
-        command,
-    };
+    let proposal = Proposal::of_system(command);
     cluster.propose_leading(proposal).await?.result?;
     Ok(())
 }
@@ -294,6 +304,7 @@ async fn propose(cluster: &Cluster, command: Command) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use model::app::AppSpec;
+    use model::settings::SettingsChange;
     use model::testing::{self, Lab};
 
     use super::*;
@@ -347,12 +358,17 @@ mod tests {
         let lose = |lab: &mut Lab, lost| lab.must(Command::SetLost { node: NodeId(2), lost });
         lose(&mut lab, true);
         let since = lab.state.members[&NodeId(2)].lost_since.unwrap();
-        assert_eq!(watched.over(&lab.state, 1_000), []);
+        watched.see(&lab.state, 1_000);
         assert_eq!(watched.over(&lab.state, 999 + FENCE_WAIT_MS), []);
         assert_eq!(watched.over(&lab.state, 1_000 + FENCE_WAIT_MS), [(NodeId(2), since)]);
+        let change = SettingsChange { fence_hook: Some("http://a/".into()), ..SettingsChange::default() };
+        lab.must(Command::ChangeSettings { change });
+        assert_eq!(watched.unasked(&lab.state), [(NodeId(2), since)]);
+        assert_eq!(watched.unasked(&lab.state), [], "once for each loss");
         lose(&mut lab, false);
         lab.wait(1);
         lose(&mut lab, true);
+        watched.see(&lab.state, 1_000 + FENCE_WAIT_MS);
         assert_eq!(watched.over(&lab.state, 1_000 + FENCE_WAIT_MS), [], "the count begins anew");
     }
 

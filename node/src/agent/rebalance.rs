@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Cluster, Proposal};
-use model::auth::Actor;
 use model::rebalance::{self, Move};
 use model::settings::Rebalance;
-use model::{Command, Origin, State};
+use model::{Command, State};
 use tokio_util::sync::CancellationToken;
 
 /// Between two looks: long enough for a start, a health check and the shift of traffic, and for people to see it.
@@ -48,13 +47,7 @@ async fn step(cluster: &Cluster) {
     let Ok(Some(next)) = tokio::task::spawn_blocking(move || rebalance::next(&state)).await else { return };
     let Move { app, task, from, to, .. } = next;
     tracing::info!(%app, %task, %from, %to, "the load is evened out");
-    let proposal = Proposal {
-        actor: Actor::System,
-        origin: Origin::default(),
-        request_id: None,
-        expected_version: None,
-        command: Command::MoveTasks { tasks: vec![task], cancel: false },
-    };
+    let proposal = Proposal::of_system(Command::MoveTasks { tasks: vec![task], cancel: false });
     if let Err(error) = cluster.propose_leading(proposal).await {
         tracing::warn!(%error, "an instance was not moved");
     }

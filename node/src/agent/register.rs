@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Cluster, Proposal};
-use model::auth::Actor;
+use model::Command;
 use model::node::Node;
-use model::{Command, Origin};
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::AddressEvents;
@@ -66,13 +65,7 @@ async fn address_changed(events: Option<&AddressEvents>) {
 
 /// False if the cluster could not take it now.
 async fn register(cluster: &Cluster, node: Node) -> bool {
-    let proposal = Proposal {
-        actor: Actor::System,
-        origin: Origin::default(),
-        request_id: None,
-        expected_version: None,
-        command: Command::RegisterNode { node },
-    };
+    let proposal = Proposal::of_system(Command::RegisterNode { node });
     match cluster.propose(proposal).await.map(|applied| applied.result) {
         Ok(Ok(_)) => true,
         Ok(Err(reject)) => {

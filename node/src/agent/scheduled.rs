@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{Cluster, Proposal};
-use model::auth::Actor;
 use model::backup::{BackupNote, Schedule};
-use model::{Command, Origin, State};
+use model::{Command, State};
 use tokio_util::sync::CancellationToken;
 
 use super::backups;
@@ -86,10 +85,7 @@ fn keep(folder: &Path, name: &str, bytes: &[u8], count: u32) -> io::Result<()> {
 
 /// As the leader this node is now, or not at all.
 async fn remember(cluster: &Cluster, note: BackupNote) -> bool {
-    let command = Command::NoteBackup { note };
-    let (actor, origin) = (Actor::System, Origin::default());
-    let proposal = Proposal { actor, origin, request_id: None, expected_version: None, command };
-    match cluster.propose_leading(proposal).await {
+    match cluster.propose_leading(Proposal::of_system(Command::NoteBackup { note })).await {
         Ok(applied) => applied.result.inspect_err(|reject| tracing::warn!(%reject, "not remembered")).is_ok(),
         Err(error) => {
             tracing::warn!(%error, "the backup is not remembered");

@@ -54,8 +54,8 @@ pub async fn begin(
         serving: balancer.serving(),
         lease: holds,
     };
-    let keeper = lease::Keeper { cluster: cluster.clone(), init: init.clone(), node: machine.node, lease };
-    loops.spawn(keeper.run(shutdown.clone()));
+    let holder = lease::Holder { cluster: cluster.clone(), init: init.clone(), node: machine.node, lease };
+    loops.spawn(holder.run(shutdown.clone()));
     loops.spawn(health::run(parts.clone(), shutdown.clone()));
     loops.spawn(node_loop::run(parts, shutdown.clone()));
     loops.spawn(scheduled::run(cluster.clone(), args.paths.data.join("backups"), shutdown.clone()));

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use cluster::{Cluster, Proposal};
-use model::auth::Actor;
 use model::desired::Step;
 use model::task::{Exit, TaskChange, TaskState, TaskUpdate};
-use model::{Command, NodeId, Origin, State, TaskId, limits};
+use model::{Command, NodeId, State, TaskId, limits};
 
 use crate::agent::init_link::World;
 
@@ -55,13 +54,7 @@ pub fn starting(task: TaskId, mut message: String, state: &State) -> Option<Task
 pub async fn write(cluster: Cluster, node: NodeId, mut updates: Vec<TaskUpdate>) {
     updates.truncate(limits::REPORT_UPDATES_MAX);
     tracing::info!(updates = updates.len(), "report");
-    let proposal = Proposal {
-        actor: Actor::System,
-        origin: Origin::default(),
-        request_id: None,
-        expected_version: None,
-        command: Command::Report { node, updates },
-    };
+    let proposal = Proposal::of_system(Command::Report { node, updates });
     let refused = match cluster.propose(proposal).await {
         Ok(applied) => applied.result.err().map(|reject| reject.to_string()),
         Err(error) => Some(error.to_string()),

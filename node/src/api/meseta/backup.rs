@@ -4,11 +4,10 @@ use axum::Json;
 use axum::extract::{Extension, Request, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use console::multipart::{Form, FormError};
+use console::multipart::{BACKUP_FORM_BYTES_MAX, Form, FormError};
 use console::{BackupError, BackupWish, Restoration, RestoreError, attachment};
 use model::Command;
 use model::backup::Schedule;
-use model::limits::{BACKUP_FILE_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,9 +15,6 @@ use crate::api::Api;
 use crate::api::auth::{Caller, caller_without_login};
 use crate::api::body::{self, Text};
 use crate::api::error::{ApiError, PathErrors};
-
-/// The file with what stands around it.
-const FORM_BYTES_MAX: usize = BACKUP_FILE_BYTES_MAX + REQUEST_BODY_BYTES_MAX;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,7 +84,7 @@ pub async fn restore(Extract(api): Extract<Api>, request: Request) -> Result<Res
         return Err(RestoreError::AlreadyClaimed.into());
     }
     let (parts, body) = request.into_parts();
-    let form = Form::read(&parts.headers, body, FORM_BYTES_MAX).await;
+    let form = Form::read(&parts.headers, body, BACKUP_FORM_BYTES_MAX).await;
     let mut form = form.map_err(|error| match error {
         FormError::TooLarge { limit } => ApiError::too_large(limit),
         FormError::NoForm | FormError::Malformed => ApiError::bad_request(error.to_string()),

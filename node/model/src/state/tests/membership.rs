@@ -214,6 +214,31 @@ fn the_load_of_a_full_node_is_evened_out_as_it_was_announced() {
 }
 
 #[test]
+fn a_cluster_evens_itself_out_one_by_one_whoever_waits_for_a_place() {
+    let mut lab = several(2);
+    let wish = |id, instances, cpu_milli| AppSpec {
+        instances,
+        resources: Resources { cpu_milli, mem_mib: 100, disk_mib: 0 },
+        ..testing::spec(id)
+    };
+    change(&mut lab, 2, Availability::Cordoned);
+    lab.put(wish("/a", 6, 100));
+    lab.put(wish("/stuck", 1, 1_000_000));
+    lab.settle();
+    assert!(!lab.state.deployments.is_empty(), "it waits for ever");
+    change(&mut lab, 2, Availability::Active);
+    for left in (0..3).rev() {
+        let step = rebalance::next(&lab.state).expect("a step");
+        lab.must(Command::MoveTasks { tasks: vec![step.task], cancel: false });
+        assert_eq!(rebalance::next(&lab.state), None, "the one before is on its way");
+        lab.settle();
+        assert_eq!(rebalance::plan(&lab.state).len(), left);
+    }
+    lose(&mut lab, 2, true);
+    assert_eq!(rebalance::next(&lab.state), None);
+}
+
+#[test]
 fn an_exclusive_task_ends_before_another_begins() {
     let mut lab = several(2);
     let labels = [("MESETA_EXCLUSIVE".to_owned(), "true".to_owned())].into();

@@ -325,6 +325,15 @@ impl Backend for Fake {
         members::shown(&self.state())
     }
 
+    async fn prospects(&self) -> Result<Prospects, RecoverError> {
+        members::prospects(&self.state())
+    }
+
+    async fn recover(&self, recovery: Recovery) -> Result<(), RecoverError> {
+        let name = self.prospects().await?.node;
+        if recovery.confirm == name { Ok(()) } else { Err(RecoverError::NotConfirmed { name }) }
+    }
+
     async fn invite(&self, invitation: Invitation) -> Result<String, InviteError> {
         let Invitation { name, uses, expires_at, actor, origin } = invitation;
         let secret_sha256 = format!("{:064x}", self.state().index);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use console::{MemberReach, MemberRole, MemberStatus};
+use console::{Gone, MemberReach, MemberRole, MemberStatus, Prospects, RecoverError};
 use model::membership::{Availability, Member};
 use model::{NodeId, State, command};
 
@@ -51,4 +51,25 @@ pub fn shown(state: &State) -> Vec<MemberStatus> {
         is_self: *id == NODE,
     };
     state.members.iter().map(one).collect()
+}
+
+/// As if nobody else answered any more.
+pub fn prospects(state: &State) -> Result<Prospects, RecoverError> {
+    let (own, gone): (Vec<_>, Vec<_>) = shown(state).into_iter().partition(|member| member.is_self);
+    let Some(own) = own.into_iter().next().filter(|_| !gone.is_empty()) else {
+        return Err(RecoverError::Alone);
+    };
+    let lost = |member: MemberStatus| Gone {
+        id: member.id,
+        name: member.name,
+        addresses: member.addresses,
+        tasks: member.tasks,
+    };
+    Ok(Prospects {
+        node: own.name,
+        last_change: state.index,
+        last_change_at: state.now,
+        last_contact: Some(state.now),
+        gone: gone.into_iter().map(lost).collect(),
+    })
 }

@@ -68,14 +68,27 @@ async fn a_blank_node_takes_a_backup_from_its_own_page_alone() {
 }
 
 #[tokio::test]
-async fn recovery_is_offered_and_says_why_it_cannot_be() {
+async fn recovery_says_what_it_costs_and_wants_the_name_of_the_node() {
     let fake = furnished();
     let mut browser = logged_in(&fake).await;
     browser.get("/nodes").await.has("href=\"/nodes?recover=plan\"");
     let page = browser.get("/nodes?recover=plan").await;
+    for text in ["192.168.7.22", "192.168.7.23", "what was acknowledged after that may be lost"] {
+        page.has(text);
+    }
+    let page = browser.send("/nodes", &[("action", "recover"), ("confirm", "another")]).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    page.has("Type the name of this node, rock-1");
+    page.has("aria-invalid");
+    let page = browser.send("/nodes", &[("action", "recover"), ("confirm", "rock-1")]).await;
+    assert_eq!(page.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_cluster_of_one_has_nobody_to_give_up() {
+    let fake = furnished();
+    fake.change(|state| state.members.clear());
+    let page = logged_in(&fake).await.get("/nodes?recover=plan").await;
     assert_eq!(page.status, StatusCode::CONFLICT);
     page.has("This node is a cluster of one");
-    browser.get("/nodes").await;
-    let page = browser.send("/nodes", &[("action", "recover"), ("confirm", "rock-1")]).await;
-    assert_eq!(page.status, StatusCode::CONFLICT);
 }

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::Lab;
 
-const SLEEPERS: &str = r#"{"id":"sleepers","cmd":"exec sleep 1000","cpus":0.1,"mem":16,"instances":3}"#;
+const SLEEPERS: &str = r#"{"id":"sleepers","cmd":"exec sleep 1000","cpus":0.1,"mem":16,"instances":3,
+    "labels":{"MESETA_EXCLUSIVE":"true"}}"#;
 
 fn recover(lab: &Lab, n: usize, confirm: &str) -> tests::http::Answer {
     lab.node(n).post("/meseta/v1/recover", json!({ "confirm": confirm }).to_string()).expect("an answer")

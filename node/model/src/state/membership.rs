@@ -101,6 +101,11 @@ impl State {
             let message = format!("still runs {task}, which is exclusive: {HOW_TO_REMOVE}");
             return Err(Reject::Invalid { path: "/node".to_owned(), message });
         }
+        self.forget(node, &member);
+        Ok(Outcome::Done)
+    }
+
+    fn forget(&mut self, node: NodeId, member: &Member) {
         for (app, task) in self.tasks_on(node) {
             self.end_task(&app, &task, &Exit::Unknown, "its node was removed from the cluster");
         }
@@ -108,23 +113,24 @@ impl State {
         self.nodes.remove(&node);
         self.removed.insert(member.fingerprint.clone(), node);
         self.emit(EventKind::NodeRemoved { node });
-        Ok(Outcome::Done)
     }
 
-    /// Forgets every member but `survivor`, whose log is all that is left. A log from before the cluster took in others
-    /// has nobody to forget.
+    /// Forgets every member but `survivor`, whose log is all that is left. Whoever orders this answers for it that nothing
+    /// of the others runs any more, so what is exclusive is taken over at once. A log from before the cluster took in
+    /// others has nobody to forget.
     pub(super) fn recover(&mut self, survivor: NodeId) -> Result<Outcome, Reject> {
         if self.authority.is_none() {
             return Ok(Outcome::Done);
         }
-        let Some(member) = self.members.get(&survivor).cloned() else {
+        if !self.members.contains_key(&survivor) {
             return Err(Reject::NodeUnknown { node: survivor });
-        };
-        let gone: Vec<NodeId> = self.members.keys().copied().filter(|node| *node != survivor).collect();
-        for node in gone {
-            self.remove_node(node)?;
         }
-        self.members.insert(survivor, Arc::new(Member { lost_since: None, ..(*member).clone() }));
+        for (node, member) in self.members.clone() {
+            if node != survivor {
+                self.forget(node, &member);
+            }
+        }
+        self.set_lost(survivor, false)?;
         self.emit(EventKind::ClusterRecovered { node: survivor });
         Ok(Outcome::Done)
     }

@@ -49,6 +49,21 @@ fn an_exclusive_task_waits_until_its_node_is_fenced() {
 }
 
 #[test]
+fn who_goes_on_alone_takes_over_what_is_exclusive() {
+    let mut lab = several(3);
+    lab.put(exclusive(3));
+    lab.settle();
+    lose(&mut lab, 2, true);
+    lab.must(Command::Recover { survivor: NodeId(2) });
+    let members: Vec<_> = lab.state.members.iter().map(|(id, member)| (*id, member.lost_since)).collect();
+    assert_eq!(members, [(NodeId(2), None)]);
+    assert!(tasks_on(&lab, 2).iter().all(|task| task.reach == Reach::Here));
+    lab.settle();
+    assert_eq!(tasks_on(&lab, 2).len(), 3);
+    refused(lab.run(Command::Recover { survivor: NodeId(7) }), "7");
+}
+
+#[test]
 fn a_node_that_is_back_is_fenced_no_more() {
     let mut lab = several(2);
     lose(&mut lab, 2, true);

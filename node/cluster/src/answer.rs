@@ -5,11 +5,13 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use model::NodeId;
+use openraft::AsyncRuntime;
 
 use crate::cluster::Cluster;
+use crate::machine::{Keep, Machine};
 use crate::message::{Answer, Ask, decode, encode};
 use crate::snapshot;
-use crate::types::{Snapshot, TokioRuntime, Vote};
+use crate::types::{Snapshot, Tc, TokioRuntime};
 
 impl Cluster {
     /// Answers a question of `from`, a member whose name the wire has proved. What cannot be understood, or is said in
@@ -29,40 +31,50 @@ impl Cluster {
     }
 
     async fn act(&self, from: NodeId, ask: Ask<TokioRuntime>, payload: &[u8]) -> Answer<TokioRuntime> {
-        let raft = &self.inner().raft;
-        let refused = |error: &dyn std::fmt::Display| Answer::Refused(error.to_string());
         match ask {
-            Ask::Append(request) => {
-                self.inner().heard.store(self.now().0, Ordering::Relaxed);
-                raft.append_entries(request).await.map_or_else(|error| refused(&error), Answer::Append)
-            }
-            Ask::Vote(request) => raft.vote(request).await.map_or_else(|error| refused(&error), Answer::Vote),
-            Ask::PreVote(request) => {
-                raft.pre_vote(request).await.map_or_else(|error| refused(&error), Answer::Vote)
-            }
-            Ask::TakeOver(request) => raft
-                .handle_transfer_leader(request)
-                .await
-                .map_or_else(|error| refused(&error), Answer::TakeOver),
-            Ask::Install { vote } => {
-                match snapshot::from_bytes(Path::new(&format!("snapshot of {from}")), payload) {
-                    Ok((meta, snapshot)) => self.install(vote, Snapshot { meta, snapshot }).await,
-                    Err(error) => refused(&error),
-                }
-            }
-            Ask::Propose(proposal) => Answer::Propose(self.propose_here(*proposal).await),
-            Ask::Read => Answer::Read(self.read_index().await),
+            Ask::Propose(proposal) => return Answer::Propose(self.propose_here(*proposal).await),
+            Ask::Read => return Answer::Read(self.read_index().await),
+            Ask::Append(_) => self.inner().heard.store(self.now().0, Ordering::Relaxed),
+            _ => {}
         }
+        consent(&self.inner().raft, from, ask, payload).await
     }
+}
 
-    async fn install(&self, vote: Vote, snapshot: Snapshot) -> Answer<TokioRuntime> {
-        let installed = self.inner().raft.install_full_snapshot(vote, snapshot).await;
-        installed.map_or_else(|error| Answer::Refused(error.to_string()), Answer::Install)
+/// What consensus answers to consensus, on any runtime.
+pub(crate) async fn consent<R: AsyncRuntime, K: Keep>(
+    raft: &openraft::Raft<Tc<R>, Machine<K>>,
+    from: NodeId,
+    ask: Ask<R>,
+    payload: &[u8],
+) -> Answer<R> {
+    let refused = |error: &dyn std::fmt::Display| Answer::Refused(error.to_string());
+    match ask {
+        Ask::Append(request) => {
+            raft.append_entries(request).await.map_or_else(|error| refused(&error), Answer::Append)
+        }
+        Ask::Vote(request) => raft.vote(request).await.map_or_else(|error| refused(&error), Answer::Vote),
+        Ask::PreVote(request) => {
+            raft.pre_vote(request).await.map_or_else(|error| refused(&error), Answer::Vote)
+        }
+        Ask::TakeOver(request) => {
+            raft.handle_transfer_leader(request).await.map_or_else(|error| refused(&error), Answer::TakeOver)
+        }
+        Ask::Install { vote } => {
+            match snapshot::from_bytes(Path::new(&format!("snapshot of {from}")), payload) {
+                Ok((meta, snapshot)) => raft
+                    .install_full_snapshot(vote, Snapshot { meta, snapshot })
+                    .await
+                    .map_or_else(|error| refused(&error), Answer::Install),
+                Err(error) => refused(&error),
+            }
+        }
+        Ask::Propose(_) | Ask::Read => Answer::Refused("is no question of consensus".to_owned()),
     }
 }
 
 /// Votes and entries carry who gives them: it must be the one at the other end.
-fn speaks_for_another(from: NodeId, ask: &Ask<TokioRuntime>) -> Option<NodeId> {
+pub(crate) fn speaks_for_another<R: AsyncRuntime>(from: NodeId, ask: &Ask<R>) -> Option<NodeId> {
     let vote = match ask {
         Ask::Append(request) => &request.vote,
         Ask::Vote(request) | Ask::PreVote(request) => &request.vote,

@@ -6,7 +6,8 @@
 //! `cluster` is the handle; `propose` and `read` work from any server, `membership` says who takes part; `storage` opens
 //! the state folder, `recovery` does there what was ordered for a node whose majority is lost; `machine` applies; `log_store`
 //! and `snapshot` keep; `observer` watches; `network` asks other servers over a `wire` that the caller brings, `answer` is
-//! its other end and `message` what passes; `clock` tells the time and `space` what is left of the disk.
+//! its other end and `message` what passes; `clock` tells the time and `space` what is left of the disk; `simulated` is the
+//! same without threads, files and time.
 
 mod answer;
 mod clock;
@@ -23,6 +24,8 @@ mod observer;
 mod propose;
 mod read;
 mod recovery;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 mod snapshot;
 mod space;
 mod storage;

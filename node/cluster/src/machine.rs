@@ -3,6 +3,7 @@
 //! Called by openraft, one batch of entries at a time. Readers get each batch's last state through a watch; whoever
 //! proposed a command gets its answer after that state is published.
 
+use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,31 +19,61 @@ use crate::snapshot::{Snapshots, Stored};
 use crate::space::Space;
 use crate::types::{Answer, LogId, Logged, Snapshot, SnapshotMeta, StoredMembership, Tc};
 
-pub struct Machine {
+/// Where snapshots are kept: a folder, or what the simulation has for one.
+pub trait Keep: Send + Sync + 'static {
+    /// `expected`: bytes of the last one.
+    fn has_room(&self, expected: u64) -> bool;
+
+    /// Makes a snapshot durable; the bytes it takes.
+    fn save<R: AsyncRuntime>(
+        &self,
+        meta: SnapshotMeta,
+        state: Arc<State>,
+    ) -> impl Future<Output = io::Result<u64>> + Send;
+}
+
+/// Files beside the log.
+pub struct Folder {
+    pub snapshots: Arc<Snapshots>,
+    pub space: Arc<Space>,
+}
+
+impl Keep for Folder {
+    fn has_room(&self, expected: u64) -> bool {
+        self.space.has_room_for_snapshot(expected)
+    }
+
+    async fn save<R: AsyncRuntime>(&self, meta: SnapshotMeta, state: Arc<State>) -> io::Result<u64> {
+        let snapshots = self.snapshots.clone();
+        R::spawn_blocking(move || snapshots.save(&meta, &state)).await?
+    }
+}
+
+pub struct Machine<K = Folder> {
     state: State,
     last_applied: Option<LogId>,
     membership: StoredMembership,
     published: watch::Sender<Arc<State>>,
-    shared: Shared,
+    shared: Shared<K>,
 }
 
 /// What the machine and a builder at work both use.
-#[derive(Clone)]
-struct Shared {
+struct Shared<K> {
     clock: Arc<ClusterClock>,
-    snapshots: Arc<Snapshots>,
-    space: Arc<Space>,
+    keep: Arc<K>,
     current: Arc<Mutex<Option<Stored>>>,
 }
 
-impl Machine {
+// A derive would ask the same of `K`.
+impl<K> Clone for Shared<K> {
+    fn clone(&self) -> Self {
+        Self { clock: self.clock.clone(), keep: self.keep.clone(), current: self.current.clone() }
+    }
+}
+
+impl<K: Keep> Machine<K> {
     /// Continues from `stored`, or from nothing.
-    pub fn new(
-        stored: Option<Stored>,
-        snapshots: Snapshots,
-        clock: Arc<ClusterClock>,
-        space: Arc<Space>,
-    ) -> Self {
+    pub fn new(stored: Option<Stored>, keep: K, clock: Arc<ClusterClock>) -> Self {
         let (state, meta) = match &stored {
             Some(stored) => ((*stored.state).clone(), stored.meta.clone()),
             None => (State::default(), SnapshotMeta::default()),
@@ -50,7 +81,7 @@ impl Machine {
         clock.observe(state.now);
         let published = watch::Sender::new(Arc::new(state.clone()));
         let current = Arc::new(Mutex::new(stored));
-        let shared = Shared { clock, snapshots: Arc::new(snapshots), space, current };
+        let shared = Shared { clock, keep: Arc::new(keep), current };
         Self { state, last_applied: meta.last_log_id, membership: meta.last_membership, published, shared }
     }
 
@@ -84,9 +115,9 @@ impl Machine {
     }
 }
 
-impl<R: AsyncRuntime> RaftStateMachine<Tc<R>> for Machine {
+impl<R: AsyncRuntime, K: Keep> RaftStateMachine<Tc<R>> for Machine<K> {
     type SnapshotData = Arc<State>;
-    type SnapshotBuilder = Builder;
+    type SnapshotBuilder = Builder<K>;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
         Ok((self.last_applied, self.membership.clone()))
@@ -120,23 +151,23 @@ impl<R: AsyncRuntime> RaftStateMachine<Tc<R>> for Machine {
     }
 
     /// `None` refuses: a snapshot that fills the disk would stop the node, a log that is not compacted yet does not.
-    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder<K>> {
         let expected = self.shared.current().map_or(0, |stored| stored.bytes);
-        if !force && !self.shared.space.has_room_for_snapshot(expected) {
+        if !force && !self.shared.keep.has_room(expected) {
             tracing::warn!(expected, "no space for a snapshot; the log is not compacted for now");
             return None;
         }
         Some(self.builder())
     }
 
-    async fn get_snapshot_builder(&mut self) -> Builder {
+    async fn get_snapshot_builder(&mut self) -> Builder<K> {
         self.builder()
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, state: Arc<State>) -> io::Result<()> {
         let stored = self.shared.current().is_some_and(|stored| stored.meta == *meta);
         if !stored {
-            save::<R>(&self.shared, meta.clone(), state.clone()).await?;
+            self.shared.save::<R>(meta.clone(), state.clone()).await?;
         }
         self.state = (*state).clone();
         self.last_applied = meta.last_log_id;
@@ -151,43 +182,41 @@ impl<R: AsyncRuntime> RaftStateMachine<Tc<R>> for Machine {
     }
 }
 
-impl Machine {
-    fn builder(&self) -> Builder {
+impl<K: Keep> Machine<K> {
+    fn builder(&self) -> Builder<K> {
         let meta = SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() };
         Builder { meta, state: Arc::new(self.state.clone()), shared: self.shared.clone() }
     }
 }
 
-impl Shared {
+impl<K: Keep> Shared<K> {
     fn current(&self) -> Option<Stored> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes the snapshot the current one once it is durable, unless a newer one was installed meanwhile.
+    async fn save<R: AsyncRuntime>(&self, meta: SnapshotMeta, state: Arc<State>) -> io::Result<()> {
+        let bytes = self.keep.save::<R>(meta.clone(), state.clone()).await?;
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_none_or(|stored| stored.meta.last_log_id <= meta.last_log_id) {
+            *current = Some(Stored { meta, state, bytes });
+        }
+        Ok(())
     }
 }
 
 /// Writes one state to disk while the machine goes on with the next.
-pub struct Builder {
+pub struct Builder<K> {
     meta: SnapshotMeta,
     state: Arc<State>,
-    shared: Shared,
+    shared: Shared<K>,
 }
 
-impl<R: AsyncRuntime> RaftSnapshotBuilder<Tc<R>> for Builder {
+impl<R: AsyncRuntime, K: Keep> RaftSnapshotBuilder<Tc<R>> for Builder<K> {
     type SnapshotData = Arc<State>;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        save::<R>(&self.shared, self.meta.clone(), self.state.clone()).await?;
+        self.shared.save::<R>(self.meta.clone(), self.state.clone()).await?;
         Ok(Snapshot { meta: self.meta.clone(), snapshot: self.state.clone() })
     }
-}
-
-/// Saves on a blocking thread and makes the snapshot the current one, unless a newer one was installed meanwhile.
-async fn save<R: AsyncRuntime>(shared: &Shared, meta: SnapshotMeta, state: Arc<State>) -> io::Result<()> {
-    let snapshots = shared.snapshots.clone();
-    let (saved_meta, saved_state) = (meta.clone(), state.clone());
-    let bytes = R::spawn_blocking(move || snapshots.save(&saved_meta, &saved_state)).await??;
-    let mut current = shared.current.lock().unwrap_or_else(PoisonError::into_inner);
-    if current.as_ref().is_none_or(|stored| stored.meta.last_log_id <= meta.last_log_id) {
-        *current = Some(Stored { meta, state, bytes });
-    }
-    Ok(())
 }

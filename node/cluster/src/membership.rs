@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use model::NodeId;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
-use openraft::{ChangeMembers, Instant};
+use openraft::{AsyncRuntime, ChangeMembers, Instant, RaftMetrics};
 
 use crate::cluster::Cluster;
 use crate::error::MembershipError;
-use crate::types::{Peer, RaftNodeId};
+use crate::types::{LogId, Peer, RaftNodeId, Tc};
 
 /// One member as the newest configuration known here names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,34 +33,12 @@ pub struct Progress {
 impl Cluster {
     /// By id. Empty before the first configuration is known.
     pub fn members(&self) -> Vec<Member> {
-        let metrics = self.inner().raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
-        let member = |(&id, peer): (&u64, &Peer)| Member {
-            node: NodeId(id),
-            addresses: peer.addresses.clone(),
-            votes: voters.contains(&id),
-        };
-        metrics.membership_config.nodes().map(member).collect()
+        members(&self.inner().raft.metrics().borrow_watched())
     }
 
     /// Of every other member, if this node leads; else empty.
     pub fn progress(&self) -> BTreeMap<NodeId, Progress> {
-        let metrics = self.inner().raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let Some(replication) = &metrics.replication else {
-            return BTreeMap::new();
-        };
-        let silent = |id: &u64| {
-            let answered = metrics.heartbeat.as_ref()?.get(id)?.as_ref()?;
-            u64::try_from(answered.elapsed().as_millis()).ok()
-        };
-        let others = replication.iter().filter(|(id, _)| **id != self.node().0);
-        let progress = |(id, matched): (&u64, &Option<crate::types::LogId>)| {
-            let matched = matched.as_ref().map(|log_id| log_id.index);
-            (NodeId(*id), Progress { matched, silent_ms: silent(id) })
-        };
-        others.map(progress).collect()
+        progress(&self.inner().raft.metrics().borrow_watched(), self.node())
     }
 
     /// Lets `node` follow the log, or makes new addresses of it known. Returns when the change is committed, not when
@@ -106,6 +84,35 @@ impl Cluster {
             Err(RaftError::Fatal(fatal)) => Err(failed(&fatal)),
         }
     }
+}
+
+pub(crate) fn members<R: AsyncRuntime>(metrics: &RaftMetrics<Tc<R>>) -> Vec<Member> {
+    let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+    let member = |(&id, peer): (&u64, &Peer)| Member {
+        node: NodeId(id),
+        addresses: peer.addresses.clone(),
+        votes: voters.contains(&id),
+    };
+    metrics.membership_config.nodes().map(member).collect()
+}
+
+pub(crate) fn progress<R: AsyncRuntime>(
+    metrics: &RaftMetrics<Tc<R>>,
+    own: NodeId,
+) -> BTreeMap<NodeId, Progress> {
+    let Some(replication) = &metrics.replication else {
+        return BTreeMap::new();
+    };
+    let silent = |id: &u64| {
+        let answered = metrics.heartbeat.as_ref()?.get(id)?.as_ref()?;
+        u64::try_from(answered.elapsed().as_millis()).ok()
+    };
+    let others = replication.iter().filter(|(id, _)| **id != own.0);
+    let progress = |(id, matched): (&u64, &Option<LogId>)| {
+        let matched = matched.as_ref().map(|log_id| log_id.index);
+        (NodeId(*id), Progress { matched, silent_ms: silent(id) })
+    };
+    others.map(progress).collect()
 }
 
 fn failed(error: &dyn std::fmt::Display) -> MembershipError {

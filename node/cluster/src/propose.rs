@@ -9,6 +9,7 @@ use model::auth::Actor;
 use model::ids::RequestId;
 use model::limits::RESTORE_BYTES_MAX;
 use model::{Applied, Command, Envelope, Origin, Timestamp};
+use openraft::AsyncRuntime;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::raft::ClientWriteResponse;
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,8 @@ use crate::clock::deadline;
 use crate::cluster::Cluster;
 use crate::error::ProposeError;
 use crate::message::{Answer, Ask, decode, encode};
-use crate::observer::{Leadership, Types};
-use crate::types::{Logged, TokioRuntime};
+use crate::observer::Leadership;
+use crate::types::{Logged, Tc, TokioRuntime};
 use crate::wire::{Lane, Target, WireError};
 
 /// Bytes of one command in JSON. Above the largest request body and the largest plan or report.
@@ -209,8 +210,8 @@ fn size(bytes: usize, limit: usize) -> Result<u32, ProposeError> {
 }
 
 /// What openraft's answer means to a proposer.
-fn answered(
-    answer: Result<ClientWriteResponse<Types>, RaftError<Types, ClientWriteError<Types>>>,
+pub(crate) fn answered<R: AsyncRuntime>(
+    answer: Result<ClientWriteResponse<Tc<R>>, RaftError<Tc<R>, ClientWriteError<Tc<R>>>>,
 ) -> Result<Applied, ProposeError> {
     let response = answer.map_err(|error| match error {
         RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => ProposeError::NoLeader,

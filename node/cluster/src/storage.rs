@@ -12,7 +12,7 @@ use crate::clock::ClusterClock;
 use crate::config::{Config, Start};
 use crate::error::{Failure, OpenError};
 use crate::log_store::{LogStore, db};
-use crate::machine::Machine;
+use crate::machine::{Folder, Machine};
 use crate::recovery;
 use crate::snapshot::{Snapshots, Stored};
 use crate::space::Space;
@@ -59,7 +59,8 @@ impl Storage {
         check_start(&store, config.start, &path)?;
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("sync"))?;
         let clock = Arc::new(ClusterClock::new());
-        let machine = Machine::new(stored, snapshots, clock.clone(), space.clone());
+        let keep = Folder { snapshots: Arc::new(snapshots), space: space.clone() };
+        let machine = Machine::new(stored, keep, clock.clone());
         Ok(Self { lock, store, writer, machine, clock, space })
     }
 }

@@ -17,6 +17,7 @@ pub mod health;
 pub mod ids;
 pub mod lease;
 pub mod limits;
+pub mod losses;
 pub mod membership;
 pub mod node;
 #[cfg(test)]

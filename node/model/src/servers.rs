@@ -1,8 +1,68 @@
 //! Which members keep the log's majority: pure, from what the leader knows of them. Nobody configures a quorum.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
-use crate::NodeId;
+use crate::{NodeId, State};
+
+/// A lost voter keeps its vote for this long, if it comes back meanwhile.
+const GIVE_UP_MS: u64 = 60_000;
+/// Entries that a member may lack and still be trusted with a vote: a moment's writes.
+const LAG_MAX: u64 = 200;
+
+/// One that takes part in the log, as the newest configuration names it and its leader knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Participant {
+    pub node: NodeId,
+    pub addresses: Vec<SocketAddr>,
+    pub votes: bool,
+    /// Last entry known to be durable there.
+    pub matched: Option<u64>,
+}
+
+/// What brings those that take part in the log a step closer to the members of the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It follows the log from now on, or is reached elsewhere.
+    Follow { node: NodeId, peers: Vec<SocketAddr> },
+    /// The leader itself is no member any more: another has to lead.
+    Leave,
+    /// Exactly these vote.
+    Vote(BTreeSet<NodeId>),
+    /// It follows the log no more.
+    Forget(NodeId),
+}
+
+/// The next step, as `leader` has to take it, whose log ends with the entry `last`.
+pub fn next_change(leader: NodeId, state: &State, log: &[Participant], last: u64) -> Option<Change> {
+    for (node, member) in &state.members {
+        let (node, peers) = (*node, member.peers());
+        if log.iter().all(|known| known.node != node || known.addresses != peers) {
+            return Some(Change::Follow { node, peers });
+        }
+    }
+    if !state.members.contains_key(&leader) {
+        return Some(Change::Leave);
+    }
+    let is_member = |known: &&Participant| state.members.contains_key(&known.node);
+    let servers: Vec<Server> = log.iter().filter(is_member).map(|known| server(known, state, last)).collect();
+    let votes: BTreeSet<NodeId> = log.iter().filter(|known| known.votes).map(|known| known.node).collect();
+    let wanted = voters(leader, &servers);
+    if wanted != votes {
+        return Some(Change::Vote(wanted));
+    }
+    log.iter().find(|known| !is_member(known)).map(|gone| Change::Forget(gone.node))
+}
+
+fn server(known: &Participant, state: &State, last: u64) -> Server {
+    let lost_since = state.members.get(&known.node).and_then(|member| member.lost_since);
+    Server {
+        node: known.node,
+        votes: known.votes,
+        caught_up: known.matched.is_some_and(|matched| matched + LAG_MAX >= last),
+        given_up: lost_since.is_some_and(|since| state.now.ms_since(since) > GIVE_UP_MS),
+    }
+}
 
 /// One member as its leader sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Context;
 use cluster::Cluster;
 use console::Preparing;
+use model::lease::Lease;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::init_link::{InitLink, World};
-use super::lease::{self, Lease};
+use super::lease;
 use super::machine::Machine;
 use super::{Args, health, node_loop, register, scheduled, sweep};
 use crate::images::{Images, Reach};

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::config;
 use crate::clock::ClusterClock;
 use crate::log_store::LogStore;
-use crate::machine::Machine;
+use crate::machine::{Folder, Machine};
 use crate::snapshot::Snapshots;
 use crate::space::Space;
 use crate::types::{Tc, TokioRuntime};
@@ -30,7 +30,8 @@ impl StoreBuilder<Tc<TokioRuntime>, LogStore, Machine, TempDir> for Fresh {
             LogStore::open(&dir.path().join("raft.db"), &config(dir.path()), None, failure, limit)
                 .expect("a fresh store");
         let space = Arc::new(Space::open(dir.path(), 0).expect("a file system"));
-        let machine = Machine::new(None, snapshots, Arc::new(ClusterClock::new()), space);
+        let keep = Folder { snapshots: Arc::new(snapshots), space };
+        let machine = Machine::new(None, keep, Arc::new(ClusterClock::new()));
         Ok((dir, store, machine))
     }
 }

@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::create::Made;
 use super::init_link::{InitLink, World};
-use super::lease::Lease;
 use crate::config::Paths;
 use crate::images::Images;
 use crate::init::clock;
 use crate::init::protocol::ToInit;
 use crate::network::Network;
 use crate::proxy::Serving;
+use model::lease::Lease;
 
 /// Containers being created at once per processor: more only make each wait longer.
 const CREATES_PER_CPU: usize = 2;

@@ -1,0 +1,138 @@
+//! What goes wrong, when and for how long, as chance has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::simulated::{AsyncRuntime, Runtime};
+
+use crate::host::{Frozen, Host};
+use crate::program;
+use crate::world::World;
+
+/// Until `safety` is over, something goes wrong every few seconds, whatever else does already.
+pub async fn rage(world: &World, safety: Duration) {
+    let end = world.now() + u64::try_from(safety.as_millis()).unwrap_or(u64::MAX);
+    while world.now() < end && !world.is_over() {
+        let pause = world.draw(100..6_000);
+        Runtime::sleep(Duration::from_millis(pause)).await;
+        Runtime::spawn(one(world.clone()));
+    }
+}
+
+async fn one(world: World) {
+    world.count(|counts| counts.faults += 1);
+    let host = world.any_host();
+    let short = world.draw(50..3_000);
+    let long = world.draw(500..25_000);
+    match world.draw(0..100) {
+        0..15 => restart(&world, &host, short).await,
+        15..25 => power_cut(&world, &host, long).await,
+        25..35 => freeze(&world, &host, Frozen::Machine, long).await,
+        35..45 => freeze(&world, &host, Frozen::Program, long).await,
+        45..55 => cut(&world, &host, &world.any_host(), world.happens(50), long).await,
+        55..70 => isolate(&world, &host, world.draw(0..3), long).await,
+        70..80 => slow_network(&world, long).await,
+        80..90 => slow_disk(&world, &host, long).await,
+        90..95 => jump(&world, &host),
+        _ => {
+            let all: Vec<Arc<Host>> = world.hosts().map(Arc::clone).collect();
+            world.say("*", "all lose their power");
+            for host in all {
+                let (world, off_ms) = (world.clone(), world.draw(50..4_000));
+                Runtime::spawn(async move { power_cut(&world, &host, off_ms).await });
+            }
+        }
+    }
+}
+
+async fn restart(world: &World, host: &Arc<Host>, off_ms: u64) {
+    program::crash(world, host).await;
+    Runtime::sleep(Duration::from_millis(off_ms)).await;
+    come_back(world, host).await;
+}
+
+async fn power_cut(world: &World, host: &Arc<Host>, off_ms: u64) {
+    program::crash(world, host).await;
+    host.lose_power();
+    world.say(host.node, format!("has no power for {off_ms} ms"));
+    Runtime::sleep(Duration::from_millis(off_ms)).await;
+    come_back(world, host).await;
+}
+
+/// Unless another fault's end has brought it back already.
+async fn come_back(world: &World, host: &Arc<Host>) {
+    if host.claim_start() {
+        program::start(world, host, false).await;
+    }
+}
+
+async fn freeze(world: &World, host: &Host, what: Frozen, ms: u64) {
+    world.say(host.node, format!("{what:?} stands still for {ms} ms"));
+    host.freeze(what, world);
+    Runtime::sleep(Duration::from_millis(ms)).await;
+    host.freeze(Frozen::Nothing, world);
+}
+
+async fn cut(world: &World, one: &Host, other: &Host, both: bool, ms: u64) {
+    world.say(one.node, format!("is not heard by {} for {ms} ms, nor hears it: {both}", other.node));
+    let network = world.network();
+    network.cut(one.node, other.node);
+    if both {
+        network.cut(other.node, one.node);
+    }
+    Runtime::sleep(Duration::from_millis(ms)).await;
+    network.heal(one.node, other.node);
+    network.heal(other.node, one.node);
+}
+
+/// 0: hears nobody; 1: is heard by nobody; 2: both.
+async fn isolate(world: &World, host: &Host, way: u64, ms: u64) {
+    world.say(host.node, format!("is cut off for {ms} ms, way {way}"));
+    let others = || world.hosts().map(|other| other.node).filter(|node| *node != host.node);
+    for other in others() {
+        if way != 1 {
+            world.network().cut(other, host.node);
+        }
+        if way != 0 {
+            world.network().cut(host.node, other);
+        }
+    }
+    Runtime::sleep(Duration::from_millis(ms)).await;
+    for other in others() {
+        world.network().heal(other, host.node);
+        world.network().heal(host.node, other);
+    }
+}
+
+async fn slow_network(world: &World, ms: u64) {
+    let slowest = world.draw(5..400);
+    world.say("*", format!("messages take up to {slowest} ms for {ms} ms"));
+    world.network().set_slowest_ms(slowest);
+    Runtime::sleep(Duration::from_millis(ms)).await;
+    world.network().set_slowest_ms(0);
+}
+
+async fn slow_disk(world: &World, host: &Host, ms: u64) {
+    let flush = world.draw(5..600);
+    world.say(host.node, format!("flushes take {flush} ms for {ms} ms"));
+    host.disk.set_flush_ms(flush);
+    Runtime::sleep(Duration::from_millis(ms)).await;
+    host.disk.set_flush_ms(1);
+}
+
+fn jump(world: &World, host: &Host) {
+    let offset = world.draw(0..48 * 3_600_000);
+    world.say(host.node, format!("its wall clock jumps to +{offset} ms"));
+    host.set_wall_offset(offset);
+}
+
+/// Everything works again, and the operator lets all nodes take tasks.
+pub async fn heal(world: &World) {
+    world.say("*", "nothing is wrong any more");
+    world.network().heal_all();
+    for host in world.hosts() {
+        host.disk.set_flush_ms(1);
+        host.freeze(Frozen::Nothing, world);
+        come_back(world, host).await;
+    }
+}

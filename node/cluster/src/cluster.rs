@@ -78,8 +78,9 @@ impl Cluster {
         let raft = Raft::new(config.node.0, Arc::new(raft_config), network, store, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
-        if config.start == Start::Alone {
-            initialize(&raft, config.node).await?;
+        let begins = config.start == Start::Alone && initialize(&raft, config.node).await?;
+        if !begins {
+            elect_alone(&raft, config.node).await?;
         }
         let (sender, leadership) = watch::channel(Leadership::default());
         let observer =
@@ -189,14 +190,24 @@ impl Cluster {
     }
 }
 
-/// Makes a pristine node a cluster of one; leaves any other alone.
-async fn initialize(raft: &Raft, node: NodeId) -> Result<(), OpenError> {
+/// The only voter need not wait for a leader that might still be there.
+async fn elect_alone(raft: &Raft, node: NodeId) -> Result<(), OpenError> {
+    let votes = raft.metrics().borrow_watched().membership_config.voter_ids().collect::<Vec<_>>();
+    if votes == [node.0] {
+        raft.trigger().elect(false).await.map_err(|error| OpenError::Raft(error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Makes a pristine node a cluster of one, and says that it did; leaves any other alone.
+async fn initialize(raft: &Raft, node: NodeId) -> Result<bool, OpenError> {
     let failed = |error: &dyn std::fmt::Display| OpenError::Raft(error.to_string());
     if raft.is_initialized().await.map_err(|error| failed(&error))? {
-        return Ok(());
+        return Ok(false);
     }
     match raft.initialize(Members::from([(node.0, Peer::default())])).await {
-        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(false),
         Err(error) => Err(failed(&error)),
     }
 }

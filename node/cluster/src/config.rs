@@ -58,6 +58,10 @@ impl Config {
             heartbeat_interval: self.timers.heartbeat,
             // Without it a server that was frozen deposes a healthy leader when it wakes.
             enable_pre_vote: Some(true),
+            // A leader that starts again must not go on in its old term: it may lack entries of that term which the
+            // others have and acknowledged, and it does not know what of its log was committed, so its reads would be
+            // stale. Found by the simulation.
+            enable_leader_restore: Some(false),
             // The default of 200 ms is less than any real snapshot takes.
             install_snapshot_timeout: 20_000,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),

@@ -52,8 +52,8 @@ async fn restart(world: &World, host: &Arc<Host>, off_ms: u64) {
 }
 
 async fn power_cut(world: &World, host: &Arc<Host>, off_ms: u64) {
-    program::crash(world, host).await;
     host.lose_power();
+    program::crash(world, host).await;
     world.say(host.node, format!("has no power for {off_ms} ms"));
     Runtime::sleep(Duration::from_millis(off_ms)).await;
     come_back(world, host).await;
@@ -128,6 +128,8 @@ fn jump(world: &World, host: &Host) {
 
 /// Everything works again, and the operator lets all nodes take tasks.
 pub async fn heal(world: &World) {
+    // What was about to begin has begun then.
+    Runtime::sleep(Duration::from_millis(1)).await;
     world.say("*", "nothing is wrong any more");
     world.network().heal_all();
     for host in world.hosts() {

@@ -64,13 +64,13 @@ pub struct Counts {
 
 /// One run.
 pub fn run(options: &Options) -> Report {
-    let mut runtime = Runtime::with_seed(options.seed);
-    let world = World::new(options);
-    let ended = runtime.block_on(play(world.clone(), Duration::from_secs(options.seconds)));
-    if let Err(violation) = ended {
-        world.violated(&violation);
-    }
-    world.report()
+    Runtime::with_seed(options.seed).block_on(async {
+        let world = World::new(options);
+        if let Err(violation) = play(world.clone(), Duration::from_secs(options.seconds)).await {
+            world.violated(&violation);
+        }
+        world.report()
+    })
 }
 
 async fn play(world: World, safety: Duration) -> Result<(), String> {

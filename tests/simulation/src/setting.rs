@@ -21,6 +21,7 @@ pub async fn up(world: &World) -> Result<(), String> {
     program::start(world, &first, true).await;
     let program = Program::of(world, &first).ok_or("the first host does not start")?;
     must(&program, testing::claim()).await?;
+    until(|| sees(world, &first, |state| state.nodes.contains_key(&first.node))).await?;
     must(&program, Command::RaiseFeatureLevel { level: FEATURE_LEVEL }).await?;
     must(&program, testing::found()).await?;
     let expires_at = first.cluster_time(world, program.state().now).plus_ms(3_600_000);
@@ -37,14 +38,18 @@ pub async fn up(world: &World) -> Result<(), String> {
         let answer = state.members.values().all(|member| member.lost_since.is_none());
         state.nodes.len() == all && state.members.len() == all && answer
     };
-    let ready = async {
-        while !world.hosts().all(|host| sees(world, host, is_up)) {
+    until(|| world.hosts().all(|host| sees(world, host, is_up))).await?;
+    world.say("*", format!("{all} hosts are up"));
+    Ok(())
+}
+
+async fn until(is_so: impl Fn() -> bool + Send + Sync) -> Result<(), String> {
+    let wait = async {
+        while !is_so() {
             Runtime::sleep(Duration::from_millis(100)).await;
         }
     };
-    Runtime::timeout(PATIENCE, ready).await.map_err(|_| "the cluster does not come up".to_owned())?;
-    world.say("*", format!("{all} hosts are up"));
-    Ok(())
+    Runtime::timeout(PATIENCE, wait).await.map_err(|_| "the cluster does not come up".to_owned())
 }
 
 fn sees(world: &World, host: &std::sync::Arc<Host>, what: impl Fn(&State) -> bool) -> bool {

@@ -35,7 +35,13 @@ impl Cluster {
             match index.unwrap_or(Err(ReadError::NoQuorum)) {
                 Ok(index) => {
                     timeout_at(end, self.applied_here(index)).await.map_err(|_| ReadError::Behind)?;
-                    return Ok(self.state());
+                    // A state machine that died on the way leaves an older one.
+                    let state = self.state();
+                    if state.index >= index {
+                        return Ok(state);
+                    }
+                    self.check_running().map_err(ReadError::Failed)?;
+                    return Err(ReadError::Behind);
                 }
                 Err(ReadError::NoLeader) => {}
                 Err(error) => return Err(error),

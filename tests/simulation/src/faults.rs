@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cluster::simulated::{AsyncRuntime, Runtime};
 
-use crate::host::{Frozen, Host};
+use crate::host::{FLUSH_MS, Frozen, Host};
 use crate::program;
 use crate::world::World;
 
@@ -23,7 +23,7 @@ async fn one(world: World) {
     world.count(|counts| counts.faults += 1);
     let host = world.any_host();
     let short = world.draw(50..3_000);
-    let long = world.draw(500..25_000);
+    let long = world.draw(500..35_000);
     match world.draw(0..100) {
         0..15 => restart(&world, &host, short).await,
         15..25 => power_cut(&world, &host, long).await,
@@ -117,7 +117,7 @@ async fn slow_disk(world: &World, host: &Host, ms: u64) {
     world.say(host.node, format!("flushes take {flush} ms for {ms} ms"));
     host.disk.set_flush_ms(flush);
     Runtime::sleep(Duration::from_millis(ms)).await;
-    host.disk.set_flush_ms(1);
+    host.disk.set_flush_ms(FLUSH_MS);
 }
 
 fn jump(world: &World, host: &Host) {
@@ -133,7 +133,7 @@ pub async fn heal(world: &World) {
     world.say("*", "nothing is wrong any more");
     world.network().heal_all();
     for host in world.hosts() {
-        host.disk.set_flush_ms(1);
+        host.disk.set_flush_ms(FLUSH_MS);
         host.freeze(Frozen::Nothing, world);
         come_back(world, host).await;
     }

@@ -14,6 +14,8 @@ use crate::world::{World, lock};
 
 /// Clocks that go right within this are not broken; see `model::lease`.
 const DRIFT_PER_MILLE: i64 = 20;
+/// What a flush takes of a disk that is well.
+pub const FLUSH_MS: u64 = 3;
 const WALL_OFFSET_MS: u64 = 3_600_000;
 
 pub struct Host {
@@ -59,6 +61,7 @@ impl Host {
         let rate = chance.random_range(-DRIFT_PER_MILLE..=DRIFT_PER_MILLE);
         let wall_offset = chance.random_range(0..2 * WALL_OFFSET_MS);
         let (disk, containers) = (Disk::default(), Mutex::default());
+        disk.set_flush_ms(FLUSH_MS);
         Self { node, disk, containers, rate, inner: Mutex::new(Inner { wall_offset, ..Inner::default() }) }
     }
 

@@ -198,7 +198,8 @@ impl Program {
                 match index {
                     Ok(index) => {
                         self.applied(index).await;
-                        return Ok(self.state());
+                        let state = self.state();
+                        return if state.index >= index { Ok(state) } else { Err(ReadError::Behind) };
                     }
                     Err(ReadError::NoLeader) => {}
                     Err(error) => return Err(error),

@@ -58,7 +58,11 @@ impl World {
     pub fn new(options: &Options) -> Self {
         let mut chance = StdRng::seed_from_u64(options.seed);
         let count = if chance.random_bool(0.5) { 3 } else { 5 };
-        let hosts = (1..=count).map(|n| (NodeId(n), Arc::new(Host::new(NodeId(n), &mut chance)))).collect();
+        let hosts: BTreeMap<NodeId, Arc<Host>> =
+            (1..=count).map(|n| (NodeId(n), Arc::new(Host::new(NodeId(n), &mut chance)))).collect();
+        if options.bug == Some(Bug::AcknowledgeBeforeFsync) {
+            hosts.values().for_each(|host| host.disk.lie());
+        }
         Self(Arc::new(Inner {
             bug: options.bug,
             hosts,

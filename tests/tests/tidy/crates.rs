@@ -9,7 +9,7 @@ use crate::tree::{code, is_test_file, names, report, root, rust_files};
 
 /// Crates of ours and those of ours they may use: console → model ← cluster; node → all three;
 /// the disk's layout is shared by whoever writes it and whoever reads it; the rest alone.
-const DIRECTIONS: [(&str, &[&str]); 9] = [
+const DIRECTIONS: [(&str, &[&str]); 10] = [
     ("base2histogram", &[]),
     ("model", &[]),
     ("cluster", &["model"]),
@@ -18,6 +18,7 @@ const DIRECTIONS: [(&str, &[&str]); 9] = [
     ("image", &["layout"]),
     ("layout", &[]),
     ("early", &[]),
+    ("simulation", &["cluster", "model"]),
     ("tests", &["layout", "model"]),
 ];
 

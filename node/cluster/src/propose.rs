@@ -209,10 +209,10 @@ fn size(bytes: usize, limit: usize) -> Result<u32, ProposeError> {
     }
 }
 
+type Written<C> = Result<ClientWriteResponse<C>, RaftError<C, ClientWriteError<C>>>;
+
 /// What openraft's answer means to a proposer.
-pub(crate) fn answered<R: AsyncRuntime>(
-    answer: Result<ClientWriteResponse<Tc<R>>, RaftError<Tc<R>, ClientWriteError<Tc<R>>>>,
-) -> Result<Applied, ProposeError> {
+pub(crate) fn answered<R: AsyncRuntime>(answer: Written<Tc<R>>) -> Result<Applied, ProposeError> {
     let response = answer.map_err(|error| match error {
         RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => ProposeError::NoLeader,
         RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => {

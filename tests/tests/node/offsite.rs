@@ -140,14 +140,19 @@ fn a_wrong_key_and_a_server_that_is_down_are_told_and_tried_again() {
     let good = wait(&node, "it is tried again", |said| said["last"]["object"].is_string());
     assert_eq!((&good["failures"], storage.objects("meseta").len()), (&json!(0), 1), "{good}");
 
-    // Without its secret key it stays; a bucket that is not there is told by the server's own words.
-    let mut elsewhere = plan(&storage, 3, None);
-    elsewhere["s3"]["bucket"] = "another".into();
-    set(&node, &elsewhere);
-    let missing = wait(&node, "there is no such bucket", |said| said["failures"].as_u64() > Some(0));
-    assert!(missing["last"]["error"].as_str().unwrap().contains("404 Not Found: NoSuchBucket"), "{missing}");
-    // It is the schedule's bucket that is missing, not the schedule.
-    assert_eq!(said(&node)["schedule"]["every_hours"], 24);
+    // A key that nobody has is told in the server's own words; then what is left out is as before.
+    let mut stranger = plan(&storage, 3, Some(SECRET_KEY));
+    stranger["s3"]["access_key"] = "NOBODY".into();
+    set(&node, &stranger);
+    let refused = wait(&node, "nobody has such a key", |said| said["failures"].as_u64() > Some(0));
+    let error = refused["last"]["error"].as_str().unwrap();
+    assert!(error.contains("403 Forbidden: NotSignedUp: Your account is not signed up"), "{error}");
+    let silent = plan(&storage, 3, None);
+    let answer = node.http.put(AT, silent.to_string()).unwrap().expect(422).text();
+    assert!(answer.contains("/s3/secret_key"), "it is not of that access key: {answer}");
+    set(&node, &plan(&storage, 3, Some(SECRET_KEY)));
+    set(&node, &silent);
+    wait(&node, "the secret key is the one before", |said| said["last"]["object"].is_string());
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub struct Part {
     /// Of the whole form; those of its fields stand beside them.
     pub error: String,
     pub periods: Vec<Period>,
+    pub hours_fault: String,
     pub keep: Field,
     pub passphrase: Field,
     pub is_locked: bool,
@@ -113,6 +114,7 @@ pub fn part(state: &State, said: &Said) -> Part {
         next: state.backup_due().map(|due| t::schedule_next(due, state.now)).unwrap_or_default(),
         error: said.error.clone(),
         periods: periods(&value("hours", schedule.map(|s| s.every_hours.to_string()).as_deref(), "24")),
+        hours_fault: said.fault("every_hours"),
         keep: Field { kind: "number", ..keep },
         passphrase: secret("passphrase", t::BACKUP_PASSPHRASE, passphrase_hint, limits::PASSPHRASE_BYTES_MAX),
         is_locked,
@@ -212,6 +214,8 @@ fn wish(every_hours: u32, fields: &Fields) -> PlanWish {
 }
 
 fn refused(context: &Context, status: StatusCode, said: Said, fields: &Fields) -> Response {
-    let typed = fields.others().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    // The other buttons send no fields.
+    let typed = fields.others().filter(|_| fields.get("action") == "set");
+    let typed = typed.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     (status, settings::page_with(context, settings::Said::default(), &Said { typed, ..said })).into_response()
 }

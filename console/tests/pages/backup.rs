@@ -44,8 +44,14 @@ async fn a_schedule_is_set_and_ended_without_showing_its_passphrase() {
     let odd = browser.send("/settings/schedule", &[("action", "set"), ("hours", "x"), ("keep", "1")]).await;
     assert_eq!(odd.status, StatusCode::BAD_REQUEST);
     browser.get("/settings").await;
+    let long = [("action", "set"), ("hours", "9000"), ("keep", "1")];
+    browser.send("/settings/schedule", &long).await.has("id=\"hours-fault\">Must be 1 to 8760.");
+    browser.get("/settings").await;
     browser.send("/settings/schedule", &[("action", "end")]).await;
     browser.get("/settings").await.has("There are none.");
+    let nothing = browser.send("/settings/schedule", &[("action", "run")]).await;
+    assert_eq!(nothing.status, StatusCode::UNPROCESSABLE_ENTITY);
+    nothing.has("There are no backups by themselves: say first how often.");
 }
 
 const BUCKET: [(&str, &str); 11] = [

@@ -7,7 +7,9 @@ mod recovery;
 
 use crate::adoption::{AdoptError, Adoptable, Adoption, UnclaimedNode};
 pub use account::PasswordError;
-pub use backup::{BackupError, BackupFile, BackupWish, Restoration, RestoreError};
+pub use backup::{
+    BackupError, BackupFile, BackupWish, Passphrase, PlanError, PlanWish, Restoration, RestoreError,
+};
 pub use members::{Invitation, InviteError, JoinError, MemberReach, MemberRole, MemberStatus};
 pub use recovery::{Gone, Prospects, RecoverError, Recovery};
 
@@ -17,6 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::stream::{BoxStream, StreamExt};
 use model::auth::Actor;
+use model::backup::Key;
 use model::ids::RequestId;
 use model::node::Resources;
 use model::{AppId, Applied, Command, DeploymentId, NodeId, Origin, State, TaskId, Timestamp};
@@ -224,6 +227,11 @@ pub trait Backend: Send + Sync + 'static {
     async fn back_up(&self, wish: BackupWish) -> Result<BackupFile, BackupError> {
         let _ = wish;
         Err(BackupError::Failed("backups cannot be made here".into()))
+    }
+    /// What locks the files of a schedule, made of a passphrase with fresh salt; slow on purpose.
+    async fn backup_key(&self, passphrase: String) -> Result<Key, Unavailable> {
+        let _ = passphrase;
+        Err(Unavailable::Failed("backups cannot be made here".into()))
     }
     /// Makes this unclaimed node a cluster that goes on from a backup.
     async fn restore(&self, restoration: Restoration) -> Result<(), RestoreError> {

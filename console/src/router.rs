@@ -33,7 +33,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/settings/tokens", get(pages::settings::show).post(pages::settings::tokens))
         .route("/settings/cluster", get(pages::settings::show).post(pages::settings::cluster))
         .route("/settings/backup", get(pages::settings::show).post(pages::settings::backup))
-        .route("/settings/schedule", get(pages::settings::show).post(pages::settings::schedule))
+        .route("/settings/schedule", get(pages::settings::show).post(pages::schedule::submit))
         .route("/settings/sessions", get(pages::settings::show).post(pages::settings::sessions))
         .route("/help", get(pages::help::page))
         .route("/theme", post(pages::help::theme))

@@ -16,6 +16,7 @@ mod network;
 mod oci;
 mod peers;
 mod proxy;
+mod s3;
 mod screen;
 mod slot;
 

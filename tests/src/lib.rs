@@ -17,6 +17,7 @@ pub mod linear;
 pub mod network;
 pub mod node;
 pub mod registry;
+pub mod s3;
 pub mod task_root;
 pub mod token;
 pub mod vm;

@@ -12,6 +12,7 @@ use console::*;
 use futures::stream::{self, BoxStream, StreamExt};
 use model::app::AppSpec;
 use model::auth::{Actor, Role, SessionKey, User};
+use model::backup::Key;
 use model::command::Envelope;
 use model::node::{Node, Resources};
 use model::state::{App, Backoff, Deployment, DeploymentKind};
@@ -239,6 +240,10 @@ impl Backend for Fake {
 
     fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.state.subscribe()
+    }
+
+    async fn backup_key(&self, _passphrase: String) -> Result<Key, Unavailable> {
+        Ok(Key { salt: [1; 16], bytes: [2; 32] })
     }
 
     fn preparing(&self) -> watch::Receiver<Arc<Preparing>> {

@@ -1,10 +1,11 @@
 //! Keeping the cluster's state outside of it, and beginning a cluster from what was kept.
 
-use model::Origin;
 use model::auth::Actor;
+use model::backup::{Bucket, Fault, Faults, Locking, Plan, passphrase_fault};
 use model::limits::{PASSPHRASE_BYTES_MAX, PASSPHRASE_BYTES_MIN};
+use model::{Command, Origin};
 
-use super::Unavailable;
+use super::{Backend, Unavailable};
 
 /// What a backup is to hold, and who wants it.
 #[derive(Debug, Clone)]
@@ -32,6 +33,67 @@ pub enum BackupError {
     Failed(String),
     #[error(transparent)]
     Unavailable(Unavailable),
+}
+
+/// A schedule of backups as it is asked for, with a passphrase that is kept nowhere.
+#[derive(Debug, Clone)]
+pub struct PlanWish {
+    pub every_hours: u32,
+    pub keep: u32,
+    pub passphrase: Passphrase,
+    /// An empty secret key stays what it is.
+    pub bucket: Option<Bucket>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum Passphrase {
+    /// As before.
+    Keep,
+    /// The files are not locked, and nothing secret is in them.
+    Without,
+    New(String),
+}
+
+// A passphrase does not appear in logs, panics or assertion messages.
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "Keep",
+            Self::Without => "Without",
+            Self::New(_) => "New(redacted)",
+        })
+    }
+}
+
+/// Why there is no such schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlanError {
+    /// All there are.
+    Faults(Vec<Fault>),
+    Unavailable(Unavailable),
+}
+
+impl PlanWish {
+    /// What is to be proposed. Takes the time that a key takes to be made.
+    pub async fn command(self, backend: &dyn Backend) -> Result<Command, PlanError> {
+        let Self { every_hours, keep, passphrase, bucket } = self;
+        let (locking, passphrase) = match passphrase {
+            Passphrase::Keep => (Locking::Keep, None),
+            Passphrase::Without => (Locking::Open, None),
+            Passphrase::New(text) => (Locking::Open, Some(text)),
+        };
+        let mut plan = Plan { every_hours, keep, locking, bucket };
+        let checked = plan.schedule(backend.state().backup_schedule.as_ref());
+        let mut faults = checked.err().map(|Faults(faults)| faults).unwrap_or_default();
+        faults.extend(passphrase.as_deref().and_then(passphrase_fault));
+        if !faults.is_empty() {
+            return Err(PlanError::Faults(faults));
+        }
+        if let Some(text) = passphrase {
+            plan.locking = Locking::Key(backend.backup_key(text).await.map_err(PlanError::Unavailable)?);
+        }
+        Ok(Command::PlanBackups { plan: Box::new(plan) })
+    }
 }
 
 /// A backup for this node, which nobody has claimed. Empty texts are absent.

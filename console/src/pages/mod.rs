@@ -21,6 +21,7 @@ mod recover;
 pub mod restore;
 pub mod review;
 pub mod sandbox;
+pub mod schedule;
 pub mod search;
 pub mod settings;
 pub mod task;

@@ -4,11 +4,12 @@ use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use model::auth::{SessionKey, Token};
-use model::backup::{BackupNote, Schedule};
+use model::backup::BackupNote;
 use model::event::EventKind;
 use model::settings::{self, Rebalance, SettingsChange};
 use model::{Command, limits};
 
+use super::schedule;
 use crate::context::{Context, Fields, Frame, Tab, render, status_of};
 use crate::guard::Visit;
 use crate::pages::login::cookie_of;
@@ -30,8 +31,7 @@ struct SettingsPage {
     token_name_max: usize,
     backup: Option<BackupRow>,
     passphrase_min: usize,
-    schedule: String,
-    has_schedule: bool,
+    schedule: schedule::Part,
     said: Said,
 }
 
@@ -40,7 +40,7 @@ const CLUSTER: &str = "cluster";
 
 /// What the page answers to a form of it.
 #[derive(Default)]
-struct Said {
+pub(super) struct Said {
     /// Which part of the page it is about.
     part: &'static str,
     done: String,
@@ -69,6 +69,10 @@ pub async fn show(context: Context) -> Response {
 }
 
 fn page(context: &Context, said: Said) -> Response {
+    page_with(context, said, &schedule::Said::default())
+}
+
+pub(super) fn page_with(context: &Context, said: Said, schedule: &schedule::Said) -> Response {
     // By the latest state: what a form has just changed is in it.
     let state = context.backend.state();
     let claimed =
@@ -92,8 +96,7 @@ fn page(context: &Context, said: Said) -> Response {
         token_name_max: limits::TOKEN_NAME_BYTES_MAX,
         backup: state.last_backup.as_ref().map(backup_row),
         passphrase_min: limits::PASSPHRASE_BYTES_MIN,
-        schedule: t::schedule(state.backup_schedule.as_ref()),
-        has_schedule: state.backup_schedule.is_some(),
+        schedule: schedule::part(&state, schedule),
         said,
     })
 }
@@ -228,20 +231,6 @@ pub async fn backup(context: Context, fields: Fields) -> Response {
     }
 }
 
-pub async fn schedule(context: Context, fields: Fields) -> Response {
-    let number = |name| fields.get(name).trim().parse::<u32>().ok();
-    let passphrase = Some(fields.get("passphrase").to_owned()).filter(|text| !text.is_empty());
-    let schedule = match (fields.get("action"), number("hours"), number("keep")) {
-        ("end", _, _) => None,
-        ("set", Some(every_hours), Some(keep)) => Some(Schedule { every_hours, keep, passphrase }),
-        _ => return context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
-    };
-    match change(&context, Command::SetBackupSchedule { schedule }).await {
-        Ok(()) => Redirect::to("/settings").into_response(),
-        Err((status, why)) => refused(&context, "schedule", status, why, &fields),
-    }
-}
-
 pub async fn sessions(context: Context, _checked: Fields) -> Response {
     let Some(name) = who(&context) else { return not_a_person(&context) };
     let session_key = SessionKey(session::hex(&rand::random::<[u8; 32]>()));
@@ -257,7 +246,7 @@ pub async fn sessions(context: Context, _checked: Fields) -> Response {
 }
 
 /// Without a request id: each of these carries fresh randomness or is harmless twice.
-async fn change(context: &Context, command: Command) -> Result<(), (StatusCode, String)> {
+pub(super) async fn change(context: &Context, command: Command) -> Result<(), (StatusCode, String)> {
     match context.propose_as(None, None, command).await {
         Ok(applied) => match applied.result {
             Ok(_) => Ok(()),

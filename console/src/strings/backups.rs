@@ -1,8 +1,10 @@
 //! Words of backups, of beginning from one, and of going on after a loss.
 
-use model::backup::Schedule;
+use model::Timestamp;
+use model::backup::{BackupNote, Schedule};
 
 use super::unavailable;
+use crate::view::task::Moment;
 use crate::view::words::sentence;
 use crate::{BackupError, RestoreError};
 
@@ -14,13 +16,33 @@ pub const BACKUP_BUTTON: &str = "Back up now";
 pub const BACKUP_LAST: &str = "Last backup";
 pub const BACKUP_NEVER: &str = "There has been none.";
 pub const SCHEDULE_TITLE: &str = "Backups by themselves";
-pub const SCHEDULE_LEAD: &str = "The node that leads writes them to the folder “backups” on its data disk. Fetch them from there now and then: who loses every node loses those files as well.";
+pub const SCHEDULE_LEAD: &str = "The node that leads puts them into the folder “backups” on its data disk, or into a bucket elsewhere. Fetch them from the folder now and then: who loses every node loses those files as well.";
 pub const SCHEDULE_HOURS: &str = "How often";
 pub const SCHEDULE_PERIODS: &[(&str, &str)] =
     &[("1", "every hour"), ("6", "every 6 hours"), ("24", "every day"), ("168", "every week")];
-pub const SCHEDULE_KEEP: &str = "Kept on each node";
-pub const SCHEDULE_PASSPHRASE_HINT: &str = "The cluster keeps it to lock the files with; without one, accounts, tokens and secrets stay out of them. Note it elsewhere: it is not shown again.";
+pub const SCHEDULE_KEEP: &str = "Kept in the bucket, or on each node";
+pub const SCHEDULE_PASSPHRASE_HINT: &str = "Without one, accounts, tokens and secrets stay out of the files. Note it elsewhere: the cluster keeps only a key made of it, and nobody can open the files without it.";
+pub const SCHEDULE_PASSPHRASE_KEPT: &str = "Leave it empty to lock the files as before.";
+pub const SCHEDULE_OPEN: &str = "No passphrase any more: without accounts, tokens and secrets";
+pub const SCHEDULE_TARGET: &str = "Where to";
+pub const SCHEDULE_FOLDER: &str = "The data disk of the node that leads";
+pub const SCHEDULE_S3: &str = "A bucket of S3-compatible storage";
+pub const SCHEDULE_LAST: &str = "Last one";
 pub const SCHEDULE_BUTTON: &str = "Back up by itself";
+pub const SCHEDULE_RUN: &str = "Back up by the schedule now";
+pub const S3_ENDPOINT: &str = "Address of the storage";
+pub const S3_ENDPOINT_HINT: &str = "Such as https://s3.eu-central-1.amazonaws.com or http://10.0.0.9:9000. By http:// anybody on the way reads what is not locked.";
+pub const S3_BUCKET: &str = "Bucket";
+pub const S3_PREFIX: &str = "What the names of the files begin with";
+pub const S3_PREFIX_HINT: &str = "Such as a folder; may be empty. What else is in the bucket is not touched.";
+pub const S3_REGION: &str = "Region";
+pub const S3_ACCESS_KEY: &str = "Access key";
+pub const S3_SECRET_KEY: &str = "Secret key";
+pub const S3_SECRET_HINT: &str = "It needs to put, list and delete objects. It is not shown again.";
+pub const S3_SECRET_KEPT: &str = "Leave it empty to keep the one there is.";
+pub const S3_STYLE: &str = "Where the bucket stands in an address";
+pub const S3_STYLE_PATH: &str = "In its path: host/bucket";
+pub const S3_STYLE_HOST: &str = "Before its host: bucket.host";
 pub const SCHEDULE_END: &str = "No more backups by themselves";
 pub const RESTORE_TITLE: &str = "Begin from a backup instead";
 pub const RESTORE_LEAD: &str = "This node becomes a cluster of its own with the applications and accounts of the backup; everything is launched anew. Nodes of the old cluster stay strangers to it: switch off what is left of it first, or applications run twice.";
@@ -32,11 +54,43 @@ pub const RESTORE_BUTTON: &str = "Begin from this backup";
 pub const EVENT_RECOVERED: &str = "goes on alone: the majority of the cluster was lost.";
 
 pub fn schedule(schedule: Option<&Schedule>) -> String {
-    let Some(Schedule { every_hours, keep, passphrase }) = schedule else {
-        return "There are none.".to_owned();
+    let Some(schedule) = schedule else { return "There are none.".to_owned() };
+    let Schedule { every_hours, keep, .. } = schedule;
+    let locked = if schedule.is_locked() { "locked" } else { "without accounts and secrets" };
+    let place = match &schedule.bucket {
+        Some(bucket) => format!(" in bucket {} at {}", bucket.name, bucket.endpoint),
+        None => String::new(),
     };
-    let locked = if passphrase.is_some() { "locked" } else { "without accounts and secrets" };
-    format!("Every {every_hours} h, {locked}; the last {keep} are kept.")
+    format!("Every {every_hours} h, {locked}; the last {keep} are kept{place}.")
+}
+
+pub fn every_hours(hours: &str) -> String {
+    format!("every {hours} hours")
+}
+
+pub fn schedule_next(due: Timestamp, now: Timestamp) -> String {
+    match due <= now {
+        true => "The next one is due now.".to_owned(),
+        false => format!("The next one is due at {} UTC.", Moment::from(due).clock),
+    }
+}
+
+pub fn schedule_done(note: &BackupNote) -> String {
+    let done = backup_done(note.bytes, note.index, note.secrets);
+    let object = note.object.as_ref().map(|key| format!(", as {key}")).unwrap_or_default();
+    let left = note.left.as_ref().map(|why| format!("; {}", left(why))).unwrap_or_default();
+    format!("{done}{object}{left}")
+}
+
+pub fn schedule_failed(error: &str, failures: u32) -> String {
+    match failures {
+        0 | 1 => backup_failed(error),
+        _ => format!("failed {failures} times in a row: {error}"),
+    }
+}
+
+fn left(why: &str) -> String {
+    format!("older ones could not be removed: {why}")
 }
 
 pub fn backup_done(bytes: u64, index: u64, secrets: bool) -> String {
@@ -55,6 +109,10 @@ pub fn event_backup_made(secrets: bool) -> String {
 
 pub fn event_backup_failed(error: &str) -> String {
     format!("A backup failed: {error}")
+}
+
+pub fn event_backups_left(reason: &str) -> String {
+    format!("A backup was made, but {}", left(reason))
 }
 
 pub fn event_restored(made: &str) -> String {

@@ -69,6 +69,7 @@ impl Kind {
             | EventKind::ClusterRecovered { .. }
             | EventKind::BackupMade { .. }
             | EventKind::BackupFailed { .. }
+            | EventKind::BackupsLeft { .. }
             | EventKind::NodeRegistered { .. }
             | EventKind::PasswordChanged { .. }
             | EventKind::TokenCreated { .. }
@@ -124,6 +125,7 @@ fn app_of(kind: &EventKind) -> Option<&AppId> {
         | EventKind::ClusterRecovered { .. }
         | EventKind::BackupMade { .. }
         | EventKind::BackupFailed { .. }
+        | EventKind::BackupsLeft { .. }
         | EventKind::NodeRegistered { .. }
         | EventKind::PasswordChanged { .. }
         | EventKind::TokenCreated { .. }
@@ -186,6 +188,7 @@ fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
         }
         EventKind::BackupMade { secrets } => (vec![plain(t::event_backup_made(*secrets))], "finished"),
         EventKind::BackupFailed { error } => (vec![plain(t::event_backup_failed(error))], "failed"),
+        EventKind::BackupsLeft { reason } => (vec![plain(t::event_backups_left(reason))], "failed"),
         EventKind::NodeRegistered { node: id, rebooted } => {
             let what = if *rebooted { t::EVENT_NODE_REBOOTED } else { t::EVENT_NODE_REGISTERED };
             (vec![plain(node(id)), plain(what)], "")

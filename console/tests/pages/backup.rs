@@ -9,7 +9,7 @@ async fn the_last_backup_and_its_outcome_are_on_the_settings_page() {
     let fake = furnished();
     let mut browser = logged_in(&fake).await;
     browser.get("/settings").await.has("There has been none.");
-    let note = BackupNote { at: NOW, index: 77, bytes: 2_049, secrets: true, scheduled: false, error: None };
+    let note = BackupNote { at: NOW, index: 77, bytes: 2_049, secrets: true, ..BackupNote::default() };
     fake.change(|state| state.last_backup = Some(note.clone()));
     browser.get("/settings").await.has("3 KiB up to change 77, locked, with accounts and secrets");
     let failed = BackupNote { error: Some("no room".to_owned()), ..note };
@@ -44,8 +44,121 @@ async fn a_schedule_is_set_and_ended_without_showing_its_passphrase() {
     let odd = browser.send("/settings/schedule", &[("action", "set"), ("hours", "x"), ("keep", "1")]).await;
     assert_eq!(odd.status, StatusCode::BAD_REQUEST);
     browser.get("/settings").await;
+    let long = [("action", "set"), ("hours", "9000"), ("keep", "1")];
+    browser.send("/settings/schedule", &long).await.has("id=\"hours-fault\">Must be 1 to 8760.");
+    browser.get("/settings").await;
     browser.send("/settings/schedule", &[("action", "end")]).await;
     browser.get("/settings").await.has("There are none.");
+    let nothing = browser.send("/settings/schedule", &[("action", "run")]).await;
+    assert_eq!(nothing.status, StatusCode::UNPROCESSABLE_ENTITY);
+    nothing.has("There are no backups by themselves: say first how often.");
+}
+
+const BUCKET: [(&str, &str); 11] = [
+    ("action", "set"),
+    ("hours", "24"),
+    ("keep", "5"),
+    ("passphrase", "a secret phrase"),
+    ("target", "s3"),
+    ("endpoint", "http://10.0.0.9:9000"),
+    ("bucket", "kept"),
+    ("prefix", "meseta/"),
+    ("region", "us-east-1"),
+    ("access_key", "AKIA"),
+    ("secret_key", "a secret key"),
+];
+
+fn bucket_with(name: &str, value: &'static str) -> Vec<(&'static str, &'static str)> {
+    BUCKET.iter().map(|(key, now)| (*key, if *key == name { value } else { *now })).collect()
+}
+
+#[tokio::test]
+async fn all_faults_of_a_schedule_stand_beside_their_fields() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    browser.get("/settings").await;
+    let wrong = [
+        ("action", "set"),
+        ("hours", "6"),
+        ("keep", "many"),
+        ("passphrase", "short"),
+        ("target", "s3"),
+        ("endpoint", "nowhere"),
+        ("bucket", "A"),
+        ("prefix", "/a"),
+        ("region", ""),
+        ("access_key", "AK/IA"),
+        ("secret_key", ""),
+    ];
+    let page = browser.send("/settings/schedule", &wrong).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for (name, says) in [
+        ("keep", "Must be 1 to 1000."),
+        ("passphrase", "Must have 8 to 1024 characters."),
+        ("endpoint", "Must be http:// or https://"),
+        ("bucket", "Must have 3 to 63"),
+        ("prefix", "Must have at most 512"),
+        ("region", "Must be such as us-east-1"),
+        ("access_key", "Is needed: the id"),
+        ("secret_key", "Is needed: none is known"),
+    ] {
+        page.has(&format!("id=\"schedule-{name}-fault\">{says}"));
+        page.has(&format!("schedule-{name}-fault\" aria-invalid=\"true\""));
+    }
+    for kept in ["value=\"nowhere\"", "value=\"AK/IA\"", "value=\"s3\" checked", "value=\"6\" selected"] {
+        page.has(kept);
+    }
+    page.lacks("value=\"short\"");
+    assert!(state(&fake).backup_schedule.is_none());
+}
+
+#[tokio::test]
+async fn secrets_of_a_schedule_go_in_and_never_out_and_stay_if_left_empty() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    browser.get("/settings").await;
+    let spaced = browser.send("/settings/schedule", &BUCKET).await;
+    spaced.has("id=\"schedule-secret_key-fault\">Must have at most 256 characters without blanks.");
+    let set = browser.send("/settings/schedule", &bucket_with("secret_key", "a-secret-key")).await;
+    assert_eq!(set.status, StatusCode::SEE_OTHER);
+    let first = state(&fake).backup_schedule.clone().expect("set");
+    assert!(first.key.is_some() && first.passphrase.is_none());
+    let page = browser.get("/settings").await;
+    page.has("Every 24 h, locked; the last 5 are kept in bucket kept at http://10.0.0.9:9000.");
+    page.has("The next one is due now.");
+    page.has("value=\"s3\" checked");
+    page.lacks("a-secret-key");
+    page.lacks("a secret phrase");
+    let silent: Vec<_> = bucket_with("keep", "9")
+        .into_iter()
+        .map(|(name, value)| (name, if ["passphrase", "secret_key"].contains(&name) { "" } else { value }))
+        .collect();
+    assert_eq!(browser.send("/settings/schedule", &silent).await.status, StatusCode::SEE_OTHER);
+    let second = state(&fake).backup_schedule.clone().expect("set");
+    assert_eq!((second.keep, &second.key, &second.bucket), (9, &first.key, &first.bucket));
+
+    let note = BackupNote { scheduled: true, index: state(&fake).index, ..BackupNote::default() };
+    let failed =
+        BackupNote { error: Some("HTTP status 403 Forbidden: AccessDenied".to_owned()), ..note.clone() };
+    for (note, says) in [
+        (failed.clone(), "failed: HTTP status 403 Forbidden: AccessDenied"),
+        (failed, "failed 2 times in a row: HTTP status 403"),
+        (BackupNote { object: Some("meseta/a.backup".to_owned()), ..note }, ", as meseta/a.backup"),
+    ] {
+        let course = |before: Option<model::backup::Course>| model::backup::Course {
+            failures: if note.error.is_some() { before.map_or(0, |course| course.failures) + 1 } else { 0 },
+            last: note.clone(),
+            good_at: None,
+        };
+        fake.change(|state| state.backup_course = Some(course(state.backup_course.take())));
+        browser.get("/settings").await.has(says);
+    }
+    let now = browser.send("/settings/schedule", &[("action", "run")]).await;
+    assert_eq!(now.status, StatusCode::SEE_OTHER);
+    browser.get("/settings").await;
+    let open: Vec<_> = silent.into_iter().chain([("open", "yes")]).collect();
+    browser.send("/settings/schedule", &open).await;
+    assert!(!state(&fake).backup_schedule.clone().expect("set").is_locked());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::AppSpec;
 use crate::auth::{Actor, SessionKey, Token, User};
-use crate::backup::{BackupNote, Schedule};
+use crate::backup::{BUCKETS_FROM, BackupNote, Plan, Schedule};
 use crate::ids::RequestId;
 use crate::membership::{Applicant, Authority, JoinToken, NodeChange};
 use crate::node::Node;
@@ -33,7 +33,7 @@ pub struct Envelope {
 pub const FORMAT: u32 = 1;
 
 /// The highest `State.feature_level` this program understands.
-pub const FEATURE_LEVEL: u32 = 4;
+pub const FEATURE_LEVEL: u32 = 5;
 
 /// An entry of the log that this program cannot apply. The node must stop: skipping it would fork the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +71,7 @@ impl Command {
             | Self::Restore { .. }
             | Self::NoteBackup { .. }
             | Self::SetBackupSchedule { .. } => 4,
+            Self::PlanBackups { .. } | Self::BackUpNow => BUCKETS_FROM,
             // `Recover` is written by a program that knows it to a log that is nobody else's any more.
             _ => 1,
         }
@@ -228,10 +229,16 @@ pub enum Command {
     NoteBackup {
         note: BackupNote,
     },
-    /// Backups by themselves, or none any more. The first one is due at once.
+    /// Backups by themselves as programs before [`BUCKETS_FROM`] ask for them, or none any more.
     SetBackupSchedule {
         schedule: Option<Schedule>,
     },
+    /// Backups by themselves. The first one is due at once.
+    PlanBackups {
+        plan: Box<Plan>,
+    },
+    /// The next backup by schedule is due at once.
+    BackUpNow,
     /// All members support `level`: commands of that level may be proposed from now on.
     RaiseFeatureLevel {
         level: u32,

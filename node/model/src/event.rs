@@ -55,6 +55,10 @@ pub enum EventKind {
     BackupFailed {
         error: String,
     },
+    /// One was made, but older ones that are not to be kept could not be removed.
+    BackupsLeft {
+        reason: String,
+    },
     PasswordChanged {
         user: String,
     },

@@ -69,8 +69,13 @@ pub const RESTORE_BYTES_MAX: usize = 48 * 1024 * 1024;
 pub const BACKUP_FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Hours between two backups by schedule: a year.
 pub const BACKUP_HOURS_MAX: u32 = 8_760;
-/// Of them kept on one node.
+/// Of them kept in one bucket, or on one node.
 pub const BACKUPS_KEPT_MAX: u32 = 1_000;
+/// Bytes of what the keys of objects begin with.
+pub const S3_PREFIX_BYTES_MAX: usize = 512;
+pub const S3_REGION_BYTES_MAX: usize = 64;
+/// Bytes of an access key, and of a secret key.
+pub const S3_KEY_BYTES_MAX: usize = 256;
 pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
 pub const PASSPHRASE_BYTES_MIN: usize = 8;
 pub const MESSAGE_BYTES_MAX: usize = 1_024;

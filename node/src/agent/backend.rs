@@ -11,6 +11,7 @@ use console::{
 };
 use futures::stream::BoxStream;
 use model::auth::{Actor, Role, SessionKey, User};
+use model::backup::Key;
 use model::command::Reject;
 use model::{Applied, ClusterId, Command, DeploymentId, Origin, State, TaskId};
 use tokio::sync::watch;
@@ -185,6 +186,10 @@ impl Backend for NodeBackend {
 
     async fn back_up(&self, wish: BackupWish) -> Result<BackupFile, BackupError> {
         backups::make(self, wish).await
+    }
+
+    async fn backup_key(&self, passphrase: String) -> Result<Key, Unavailable> {
+        backups::key(passphrase).await.map_err(Unavailable::Failed)
     }
 
     async fn restore(&self, restoration: Restoration) -> Result<(), RestoreError> {

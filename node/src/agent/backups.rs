@@ -6,7 +6,7 @@ use console::{
     Backend, BackupError, BackupFile, BackupWish, ClaimError, Request, Restoration, RestoreError, Unavailable,
 };
 use model::auth::{Actor, Role, SessionKey, User};
-use model::backup::BackupNote;
+use model::backup::{BackupNote, Key};
 use model::command::Reject;
 use model::{ClusterId, Command, State, limits};
 use tokio::sync::Mutex;
@@ -14,8 +14,11 @@ use tokio::sync::Mutex;
 use super::backend::{ADMINISTRATOR, NodeBackend};
 use crate::api::auth::password;
 use crate::backup::file::{self, ReadError};
-use crate::backup::seal::Seal;
+use crate::backup::seal::{self, Lock};
 
+/// Of the files' names.
+const EXTENSION: &str = ".backup";
+const NO_KEY: &str = "no key could be made of the passphrase";
 /// A key takes 19 MiB to make, and a state may be large: one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
@@ -29,14 +32,15 @@ pub async fn make(backend: &NodeBackend, wish: BackupWish) -> Result<BackupFile,
         false => backend.read().await.map_err(BackupError::Unavailable)?,
     };
     let secrets = wish.passphrase.is_some();
-    let made = write(state.clone(), wish.passphrase.clone()).await;
+    let locker = wish.passphrase.clone().map_or(Locker::None, Locker::Passphrase);
+    let made = write(state.clone(), locker).await;
     let note = BackupNote {
         at: state.now,
         index: state.index,
         bytes: made.as_ref().map_or(0, |bytes| bytes.len() as u64),
         secrets,
-        scheduled: false,
         error: made.as_ref().err().cloned(),
+        ..BackupNote::default()
     };
     tracing::info!(actor = ?wish.actor, client = wish.origin.client_ip, ?note, "a backup");
     // Without a majority there is nobody to remember it.
@@ -47,14 +51,36 @@ pub async fn make(backend: &NodeBackend, wish: BackupWish) -> Result<BackupFile,
     made.map(|bytes| BackupFile { name, bytes }).map_err(BackupError::Failed)
 }
 
-pub async fn write(state: Arc<State>, passphrase: Option<String>) -> Result<Vec<u8>, String> {
-    let _one = ONE_AT_A_TIME.lock().await;
+/// What a file is locked with.
+pub enum Locker {
+    None,
+    Passphrase(String),
+    Key(Key),
+}
+
+pub async fn write(state: Arc<State>, locker: Locker) -> Result<Vec<u8>, String> {
     let work = move || {
-        let seal = || Seal::new(rand::random(), rand::random());
-        let lock = passphrase.as_deref().map(|passphrase| (passphrase, seal()));
-        file::write(&state, lock).map_err(|error| error.to_string())
+        let lock = match &locker {
+            Locker::None => None,
+            Locker::Passphrase(text) => {
+                Some(Lock::of_passphrase(text, rand::random(), rand::random()).ok_or(NO_KEY)?)
+            }
+            Locker::Key(key) => Some(Lock::of_key(key, rand::random())),
+        };
+        file::write(&state, lock.as_ref()).map_err(|error| error.to_string())
     };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(error.to_string()))
+    alone(work).await.flatten()
+}
+
+/// The key of a schedule, with fresh salt.
+pub async fn key(passphrase: String) -> Result<Key, String> {
+    alone(move || seal::key(&passphrase, rand::random()).ok_or_else(|| NO_KEY.to_owned())).await.flatten()
+}
+
+/// `Err` if it dies.
+async fn alone<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let _one = ONE_AT_A_TIME.lock().await;
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
 }
 
 /// The file is good without it.
@@ -75,7 +101,18 @@ async fn remember(backend: &NodeBackend, wish: BackupWish, note: BackupNote) {
 /// Sorts by time, and holds nothing that a file system may not have in a name.
 pub fn name(state: &State) -> String {
     let at: String = state.now.to_string().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    format!("meseta-{}-{at}.backup", state.cluster.map(|id| id.to_string()).unwrap_or_default())
+    format!("{}{at}{EXTENSION}", stem(state))
+}
+
+/// What the names of all files of this cluster begin with.
+pub fn stem(state: &State) -> String {
+    format!("meseta-{}-", state.cluster.map(|id| id.to_string()).unwrap_or_default())
+}
+
+/// Whether `name` is one that [`name`] gave to a file of the cluster with that stem.
+pub fn is_name(name: &str, stem: &str) -> bool {
+    let at = name.strip_prefix(stem).and_then(|rest| rest.strip_suffix(EXTENSION));
+    at.is_some_and(|at| !at.is_empty() && at.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// The code is looked at first: without it nobody learns anything of the file, nor keeps the node busy with it.
@@ -129,13 +166,11 @@ async fn administrator(backend: &NodeBackend, password: &str) -> Result<Option<U
 }
 
 async fn read(file: Vec<u8>, passphrase: String) -> Result<State, RestoreError> {
-    let _one = ONE_AT_A_TIME.lock().await;
     let work = move || {
         let passphrase = Some(passphrase.as_str()).filter(|text| !text.is_empty());
         file::read(&file, passphrase)
     };
-    let read = tokio::task::spawn_blocking(work).await;
-    let read = read.map_err(|error| RestoreError::Unavailable(Unavailable::Failed(error.to_string())))?;
+    let read = alone(work).await.map_err(|error| RestoreError::Unavailable(Unavailable::Failed(error)))?;
     read.map(|(_, state)| state).map_err(|error| match error {
         ReadError::Locked => RestoreError::PassphraseMissing,
         ReadError::WrongPassphrase => RestoreError::WrongPassphrase,

@@ -31,6 +31,7 @@ async fn post(url: &str, body: Bytes) -> Result<(), String> {
         authorization: None,
         from: 0,
         patience: PATIENCE,
+        headers: &[("content-type", "application/json")],
         body,
     };
     let answer = exchange(&ask).await.map_err(|error| error.to_string())?;

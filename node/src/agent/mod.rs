@@ -30,6 +30,7 @@ mod roster;
 mod sandbox;
 mod scheduled;
 mod screen;
+mod shelf;
 mod slot;
 mod sweep;
 mod work;

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::init_link::{InitLink, World};
 use super::lease;
 use super::machine::Machine;
+use super::shelf::Shelf;
 use super::{Args, health, node_loop, register, scheduled, sweep};
 use crate::images::{Images, Reach};
 use crate::init::board::DATA;
@@ -41,6 +42,7 @@ pub async fn begin(
     // Its sender lives as long as the agent.
     let _ = init.world().wait_for(has_data).await;
     let reach = Reach::new(&args.registry_mirrors, args.paths.host_status());
+    let shelf = Shelf { folder: args.paths.data.join("backups"), reach: reach.clone() };
     let images = Images::open(&args.paths.images(), reach, cluster.clone(), preparing)
         .context("the folder of images")?;
     loops.spawn(register::run(cluster.clone(), init.clone(), machine.clone(), shutdown.clone()));
@@ -59,7 +61,7 @@ pub async fn begin(
     loops.spawn(holder.run(shutdown.clone()));
     loops.spawn(health::run(parts.clone(), shutdown.clone()));
     loops.spawn(node_loop::run(parts, shutdown.clone()));
-    loops.spawn(scheduled::run(cluster.clone(), args.paths.data.join("backups"), shutdown.clone()));
+    loops.spawn(scheduled::run(cluster.clone(), shelf, shutdown.clone()));
     let keep_images = Duration::from_secs(args.images_keep);
     let paths = args.paths.clone();
     loops.spawn(sweep::run(cluster, init, images, keep_images, paths, shutdown.clone()));

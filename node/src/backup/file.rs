@@ -14,7 +14,7 @@ use model::{ClusterId, State, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::seal::Seal;
+use super::seal::{Lock, Seal};
 
 const MAGIC: &[u8] = b"MESETA-BACKUP ";
 /// Format of the file around the state; the state carries its own.
@@ -70,8 +70,8 @@ pub enum WriteError {
     Failed(String),
 }
 
-/// A backup of `state`. `lock` has the passphrase and fresh randomness; without it nothing secret goes in.
-pub fn write(state: &State, lock: Option<(&str, Seal)>) -> Result<Vec<u8>, WriteError> {
+/// A backup of `state`. Without a lock nothing secret goes in.
+pub fn write(state: &State, lock: Option<&Lock>) -> Result<Vec<u8>, WriteError> {
     let secrets = lock.is_some();
     let kept = state.for_backup(secrets);
     let plain = kept.encode_snapshot();
@@ -94,14 +94,14 @@ pub fn write(state: &State, lock: Option<(&str, Seal)>) -> Result<Vec<u8>, Write
         users: kept.users.len(),
         tokens: kept.tokens.len(),
         secrets,
-        seal: lock.as_ref().map(|(_, seal)| seal.clone()),
+        seal: lock.map(|lock| lock.seal.clone()),
     };
     let json = serde_json::to_vec(&header).map_err(|error| WriteError::Failed(error.to_string()))?;
     let mut file = [MAGIC, &json, b"\n"].concat();
     let payload = match lock {
         None => packed,
-        Some((passphrase, seal)) => seal
-            .close(passphrase, &file, packed)
+        Some(lock) => lock
+            .close(&file, packed)
             .ok_or_else(|| WriteError::Failed("it could not be locked".to_owned()))?,
     };
     file.extend_from_slice(&payload);

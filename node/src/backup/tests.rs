@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::file::{ReadError, WriteError, read, write};
-use super::seal::Seal;
+use super::seal::{Lock, key};
 
 fn state() -> State {
     let mut lab = Lab::with_app(2);
@@ -20,8 +20,8 @@ fn state() -> State {
     lab.state
 }
 
-fn seal() -> Seal {
-    Seal::new([7; 16], [9; 12])
+fn lock() -> Lock {
+    Lock::of_passphrase("correct horse", [7; 16], [9; 12]).unwrap()
 }
 
 static OPEN: LazyLock<Vec<u8>> = LazyLock::new(|| write(&state(), None).unwrap());
@@ -34,7 +34,7 @@ fn summed(body: &[u8]) -> Vec<u8> {
 #[test]
 fn a_locked_backup_comes_back_whole_by_its_passphrase_alone() {
     let state = state();
-    let file = write(&state, Some(("correct horse", seal()))).unwrap();
+    let file = write(&state, Some(&lock())).unwrap();
     let (header, back) = read(&file, Some("correct horse")).unwrap();
     assert_eq!(back, state.for_backup(true));
     assert_eq!((header.index, header.at, header.cluster), (state.index, state.now, state.cluster));
@@ -50,6 +50,18 @@ fn a_locked_backup_comes_back_whole_by_its_passphrase_alone() {
     let mut forged = file[..file.len() - 32].to_vec();
     forged[at] = b'2';
     assert_eq!(read(&summed(&forged), Some("correct horse")), Err(ReadError::WrongPassphrase));
+}
+
+#[test]
+fn a_file_under_the_key_of_a_schedule_is_opened_by_its_passphrase() {
+    let key = key("correct horse", [5; 16]).unwrap();
+    let (one, two) = (Lock::of_key(&key, [1; 12]), Lock::of_key(&key, [2; 12]));
+    let [one, two] = [one, two].map(|lock| write(&state(), Some(&lock)).unwrap());
+    assert_ne!(one, two);
+    for file in [one, two] {
+        assert_eq!(read(&file, Some("correct horse")).unwrap().1, state().for_backup(true));
+        assert_eq!(read(&file, Some("another horse")), Err(ReadError::WrongPassphrase));
+    }
 }
 
 #[test]
@@ -101,7 +113,7 @@ fn a_payload_is_bounded_and_must_be_a_state() {
 fn a_state_that_no_node_could_take_is_not_written() {
     let mut state = state();
     state.secrets.insert("large".to_owned(), "x".repeat(RESTORE_BYTES_MAX));
-    let answer = write(&state, Some(("correct horse", seal())));
+    let answer = write(&state, Some(&lock()));
     assert!(matches!(answer, Err(WriteError::TooLarge { .. })), "{answer:?}");
 }
 

@@ -1,4 +1,4 @@
-//! `meseta ctl backup` and `meseta ctl restore`.
+//! `meseta ctl backup` and `meseta ctl restore`. What the cluster does by itself is in `schedule`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -6,23 +6,34 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use axum::http::Method;
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::Output;
 use super::client::{Client, CtlError};
+use super::schedule;
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Backup {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The file to write; it must not exist
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    out: Option<PathBuf>,
     /// Holds the passphrase in its first line; without one, accounts, tokens and secrets are left out
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// What the node has, however old: all there is when the majority is lost
     #[arg(long)]
     stale: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Backups that the cluster makes by itself
+    #[command(subcommand)]
+    Schedule(schedule::Command),
 }
 
 #[derive(Debug, Args)]
@@ -37,11 +48,26 @@ pub struct Restore {
 }
 
 pub async fn back_up(client: &Client, output: &mut Output, wish: Backup) -> Result<(), CtlError> {
-    let passphrase = wish.passphrase_file.as_deref().map(first_line).transpose()?;
-    let body = json!({ "passphrase": passphrase, "stale": wish.stale }).to_string();
+    match (wish.command, wish.out) {
+        (Some(Command::Schedule(command)), _) => schedule::run(client, output, command).await,
+        (None, out) => {
+            let out = out.ok_or_else(|| CtlError::Config("--out FILE is needed".to_owned()))?;
+            write(client, output, &out, wish.passphrase_file.as_deref(), wish.stale).await
+        }
+    }
+}
+
+async fn write(
+    client: &Client,
+    output: &mut Output,
+    out: &Path,
+    passphrase_file: Option<&Path>,
+    stale: bool,
+) -> Result<(), CtlError> {
+    let passphrase = passphrase_file.map(first_line).transpose()?;
+    let body = json!({ "passphrase": passphrase, "stale": stale }).to_string();
     let answer = client.send(Method::POST, "/meseta/v1/backup", Some(body)).await?;
     let bytes = client.read(answer).await?;
-    let out = &wish.out;
     let failed = |error| CtlError::Config(format!("{} cannot be written: {error}", out.display()));
     // An older backup is not what a failed one may cost; and nobody else needs to read it.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
@@ -74,7 +100,7 @@ pub async fn restore(client: &Client, output: &mut Output, wish: Restore) -> Res
     output.print(&text)
 }
 
-fn first_line(path: &Path) -> Result<String, CtlError> {
+pub fn first_line(path: &Path) -> Result<String, CtlError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| CtlError::Config(format!("{} cannot be read: {error}", path.display())))?;
     Ok(text.lines().next().unwrap_or("").to_owned())

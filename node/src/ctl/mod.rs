@@ -7,6 +7,7 @@ mod events;
 mod join_tokens;
 mod node;
 mod nodes;
+mod schedule;
 mod settings;
 mod table;
 mod tasks;
@@ -47,7 +48,7 @@ enum Command {
     Tasks(tasks::Command),
     /// Takes an unclaimed cluster with the code its screen shows; the password becomes admin's
     Claim { code: String },
-    /// Writes everything the cluster was asked for into one file
+    /// Writes everything the cluster was asked for into one file, or has the cluster do so by itself
     Backup(backup::Backup),
     /// Lets an unclaimed node begin from such a file; a password given becomes admin's
     Restore(backup::Restore),

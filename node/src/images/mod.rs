@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use manifest::ImageConfig;
 pub use mirror::{Endpoint, Mirror};
 pub use reach::Reach;
-pub use registry::{Ask, exchange};
+pub use registry::{Ask, RegistryError, exchange};
 
 use self::pull::{Progress, Puller};
 use self::reference::Reference;

@@ -1,5 +1,5 @@
 //! How registries are reached from this node: mirrors that the agent was given, and mirrors and proxy of the machine's
-//! settings as they stand at the moment of a pull.
+//! settings as they stand at the moment of a pull. The proxy serves others, too.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -33,6 +33,12 @@ impl Reach {
         let settings = host.registry_mirrors.iter().filter_map(|text| Mirror::parse(text).ok());
         let mirrors: Mirrors = settings.chain(self.given.iter().cloned()).collect();
         Way { endpoint: mirrors.endpoint(registry), proxy: Endpoint::parse(&host.proxy).ok() }
+    }
+
+    /// The proxy of the machine's settings.
+    pub fn proxy(&self) -> Option<Endpoint> {
+        let host = self.host_status.as_deref().map(host_status::read).unwrap_or_default();
+        Endpoint::parse(&host.proxy).ok()
     }
 }
 

@@ -206,6 +206,12 @@ fn the_inside_in_every_light() {
     browser.click("[value=create]");
     browser.wait_for_text("#token", "meseta_");
     looked_at(&browser, "token");
+    browser.open("/settings");
+    browser.click("[name=target][value=s3]");
+    browser.fill("#schedule-endpoint", "nowhere");
+    browser.click("#schedule-part [value=set]");
+    browser.wait_for_text("#schedule-endpoint-fault", "Must be http://");
+    looked_at(&browser, "schedule-faults");
     browser.open("/apps");
     browser.click(".who button");
     browser.wait_for_path("/login");

@@ -17,6 +17,7 @@ mod inspect;
 mod life;
 mod names;
 mod network;
+mod offsite;
 mod output;
 mod power;
 mod refusals;

@@ -9,7 +9,7 @@ use tests::node::{Node, Options, PASSWORD, binary};
 
 const PASSPHRASE: &str = "four words of passphrase";
 const BOUNDARY: &str = "0123456789abcdef";
-const SLEEPER: &str = r#"{"id": "kept/sleeper", "cmd": "exec sleep 1000", "cpus": 0.1, "mem": 16}"#;
+pub const SLEEPER: &str = r#"{"id": "kept/sleeper", "cmd": "exec sleep 1000", "cpus": 0.1, "mem": 16}"#;
 
 fn blank() -> Node {
     Node::start_with(Options { unclaimed: true, ..Options::default() })
@@ -36,7 +36,7 @@ fn restore(node: &Node, fields: &[(&str, &str)], file: &[u8]) -> Answer {
 }
 
 /// Once it is registered, which takes it a moment.
-fn restored(node: &Node, fields: &[(&str, &str)], file: &[u8]) {
+pub fn restored(node: &Node, fields: &[(&str, &str)], file: &[u8]) {
     node.wait_for("it begins from the backup", || {
         let answer = restore(node, fields, file);
         if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
@@ -158,9 +158,12 @@ fn a_schedule_writes_backups_that_a_blank_node_can_begin_from() {
     let old = Node::start();
     old.http.post("/v2/apps", SLEEPER).unwrap().expect(201);
     let at = "/meseta/v1/backup/schedule";
-    old.http.post(at, r#"{"every_hours": 0, "keep": 2}"#).unwrap().expect(422);
+    old.http.put(at, r#"{"every_hours": 0, "keep": 2}"#).unwrap().expect(422);
     let plan = json!({ "every_hours": 24, "keep": 2, "passphrase": PASSPHRASE }).to_string();
-    let set = old.http.post(at, &plan).unwrap().expect(200);
+    let set = old.wait_for("the schedule is taken", || {
+        let answer = old.http.put(at, &plan).unwrap();
+        if answer.status == 200 { Ok(answer) } else { Err(answer.to_string()) }
+    });
     assert!(!set.text().contains(PASSPHRASE), "{set}");
     let folder = old.data().join("backups");
     let files = || -> Vec<_> {
@@ -179,11 +182,11 @@ fn a_schedule_writes_backups_that_a_blank_node_can_begin_from() {
     new.wait_running("kept/sleeper", 1);
     assert_eq!(said(&new)["schedule"]["every_hours"], 24, "the schedule goes on");
 
-    // A disk that takes none is told, and the next is tried at its time.
+    // A disk that takes none is told.
     old.http.delete(at).unwrap().expect(200);
     fs::remove_dir_all(&folder).unwrap();
     fs::write(&folder, "in the way").unwrap();
-    old.http.post(at, &plan).unwrap().expect(200);
+    old.http.put(at, &plan).unwrap().expect(200);
     old.wait_for("the failure is told", || {
         let last = said(&old)["last"].clone();
         if last["error"].is_string() { Ok(()) } else { Err(last.to_string()) }

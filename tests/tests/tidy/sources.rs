@@ -8,13 +8,14 @@ const LINE_BYTES_MAX: usize = 1_000;
 const FILE_BYTES_MAX: usize = 200 * 1024;
 
 /// Where the clock may be read outside tests, and why. Everywhere else time is a value that is handed in.
-const CLOCKS: [(&str, &str); 7] = [
+const CLOCKS: [(&str, &str); 8] = [
     ("node/cluster/examples/", "they measure"),
     ("node/cluster/src/clock", "the one source of cluster time and of deadlines in the cluster"),
     ("node/src/net/clock", "saves the machine's own clock over a power cut"),
     ("node/src/net/ntp/keeper", "compares the machine's own clock with others and sets it"),
     ("node/src/net/dhcp/client", "leases run out; the machine beside it gets the time handed in"),
     ("node/src/api/clock.rs", "guesses of passwords are limited per node, not per cluster"),
+    ("node/src/s3/mod.rs", "servers compare the time in a request's signature with their own"),
     ("console/src/backend.rs", "sessions expire by the time of whoever serves them; tests hand in their own"),
 ];
 

@@ -64,6 +64,8 @@ impl State {
             Command::Recover { survivor } => self.recover(*survivor),
             Command::NoteBackup { note } => self.note_backup(note),
             Command::SetBackupSchedule { schedule } => self.set_backup_schedule(schedule.as_ref()),
+            Command::PlanBackups { plan } => self.plan_backups(plan),
+            Command::BackUpNow => self.back_up_now(),
             Command::PutApp { app, mode, deployment, force } => {
                 self.put_app(app, *mode, *deployment, *force, origin)
             }

@@ -8,6 +8,7 @@ mod app;
 mod apply;
 mod apps;
 mod backoff;
+mod backups;
 mod claim;
 mod events;
 mod invariants;
@@ -30,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::AppSpec;
 use crate::auth::{SessionKey, Token, User};
-use crate::backup::{BackupNote, Schedule};
+use crate::backup::{BackupNote, Course, Schedule};
 use crate::command::Applied;
 use crate::event::Event;
 use crate::ids::RequestId;
@@ -87,6 +88,8 @@ pub struct State {
     pub last_backup: Option<BackupNote>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_schedule: Option<Schedule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_course: Option<Course>,
     /// When the schedule was last followed; `None` if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<Timestamp>,
@@ -171,6 +174,7 @@ impl Default for State {
             events: Vector::new(),
             last_backup: None,
             backup_schedule: None,
+            backup_course: None,
             scheduled_at: None,
         }
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{App, State};
 use crate::auth::{Role, SessionKey, User};
-use crate::backup::{BackupNote, Schedule};
+use crate::backup::Schedule;
 use crate::command::{Outcome, Reject};
 use crate::event::EventKind;
-use crate::{ClusterId, Timestamp, limits};
+use crate::{ClusterId, Timestamp};
 
 impl State {
     /// What people asked for, without what was made of it: machines, tasks and their past belong to the nodes that have
@@ -39,6 +39,7 @@ impl State {
             events: _,
             last_backup: _,
             backup_schedule,
+            backup_course: _,
             scheduled_at: _,
         } = self.clone();
         let wanted = apps.into_iter().filter(|(_, app)| !app.deleted);
@@ -51,8 +52,8 @@ impl State {
         kept.settings = settings;
         if secrets {
             (kept.users, kept.tokens, kept.secrets) = (users, tokens, values);
-            // Its passphrase is one of them.
-            kept.backup_schedule = backup_schedule;
+            // Its keys are some of them. Changes of another cluster have other numbers.
+            kept.backup_schedule = backup_schedule.map(|schedule| Schedule { since: 0, ..schedule });
         } else {
             // Addresses of that kind often bear a key.
             kept.settings.fence_hook.clear();
@@ -92,52 +93,11 @@ impl State {
         self.events.clear();
         self.emit(EventKind::ClusterRestored { made_at });
         // It was read from a file: nothing in it is taken on trust.
+        if self.backup_schedule.iter().any(|schedule| schedule.check().is_err()) {
+            return Err(invalid("/file", "holds no sound schedule of backups"));
+        }
         self.invariants().map_err(|broken| invalid("/file", &format!("holds no sound state: {broken}")))?;
         Ok(Outcome::Done)
-    }
-
-    pub(super) fn note_backup(&mut self, note: &BackupNote) -> Result<Outcome, Reject> {
-        let error = note.error.clone().map(|mut error| {
-            error.truncate(error.floor_char_boundary(limits::MESSAGE_BYTES_MAX));
-            error
-        });
-        self.emit(match &error {
-            None => EventKind::BackupMade { secrets: note.secrets },
-            Some(error) => EventKind::BackupFailed { error: error.clone() },
-        });
-        if note.scheduled {
-            self.scheduled_at = Some(self.now);
-        }
-        self.last_backup = Some(BackupNote { at: self.now, error, ..note.clone() });
-        Ok(Outcome::Done)
-    }
-
-    pub(super) fn set_backup_schedule(&mut self, schedule: Option<&Schedule>) -> Result<Outcome, Reject> {
-        if let Some(Schedule { every_hours, keep, passphrase }) = schedule {
-            if !(1..=limits::BACKUP_HOURS_MAX).contains(every_hours) {
-                let max = limits::BACKUP_HOURS_MAX;
-                return Err(invalid("/every_hours", &format!("must be 1 to {max}")));
-            }
-            if !(1..=limits::BACKUPS_KEPT_MAX).contains(keep) {
-                let max = limits::BACKUPS_KEPT_MAX;
-                return Err(invalid("/keep", &format!("must be 1 to {max}")));
-            }
-            let lengths = limits::PASSPHRASE_BYTES_MIN..=limits::PASSPHRASE_BYTES_MAX;
-            if passphrase.as_ref().is_some_and(|text| !lengths.contains(&text.len())) {
-                let (min, max) = (lengths.start(), lengths.end());
-                return Err(invalid("/passphrase", &format!("must have {min} to {max} characters")));
-            }
-        }
-        self.backup_schedule = schedule.cloned();
-        self.scheduled_at = None;
-        Ok(Outcome::Done)
-    }
-
-    /// When the next backup by schedule is to be made; `None` without a schedule.
-    pub fn backup_due(&self) -> Option<Timestamp> {
-        let schedule = self.backup_schedule.as_ref()?;
-        let period_ms = u64::from(schedule.every_hours) * 3_600_000;
-        Some(self.scheduled_at.map_or(Timestamp::default(), |last| last.plus_ms(period_ms)))
     }
 }
 

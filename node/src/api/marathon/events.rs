@@ -38,6 +38,7 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
         | EventKind::ClusterRecovered { .. }
         | EventKind::BackupMade { .. }
         | EventKind::BackupFailed { .. }
+        | EventKind::BackupsLeft { .. }
         | EventKind::NodeRegistered { .. }
         | EventKind::PasswordChanged { .. }
         | EventKind::TokenCreated { .. }

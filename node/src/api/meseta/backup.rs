@@ -6,10 +6,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use console::multipart::{BACKUP_FORM_BYTES_MAX, Form, FormError};
 use console::{BackupError, BackupWish, Restoration, RestoreError, attachment};
-use model::Command;
-use model::backup::Schedule;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::Api;
 use crate::api::auth::{Caller, caller_without_login};
@@ -33,48 +31,6 @@ pub async fn back_up(
     let Caller { actor, origin, .. } = caller;
     let file = api.backend.back_up(BackupWish { passphrase, stale, actor, origin }).await?;
     Ok(attachment::text(file.bytes, file.name.as_bytes()))
-}
-
-/// GET /meseta/v1/backup/schedule: null if there is none. The passphrase is not told.
-pub async fn schedule(Extract(api): Extract<Api>) -> Json<Value> {
-    let state = api.backend.state();
-    let shown = state.backup_schedule.as_ref().map(|schedule| {
-        json!({
-            "every_hours": schedule.every_hours,
-            "keep": schedule.keep,
-            "locked": schedule.passphrase.is_some(),
-        })
-    });
-    Json(json!({ "schedule": shown, "last": state.last_backup }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plan {
-    every_hours: u32,
-    keep: u32,
-    passphrase: Option<String>,
-}
-
-/// POST /meseta/v1/backup/schedule
-pub async fn set_schedule(
-    Extract(api): Extract<Api>,
-    Extension(caller): Extension<Caller>,
-    Text(text): Text,
-) -> Result<Json<Value>, ApiError> {
-    let Plan { every_hours, keep, passphrase } = body::json(&text)?;
-    let wish = Some(Schedule { every_hours, keep, passphrase });
-    api.propose(&caller, None, Command::SetBackupSchedule { schedule: wish }).await?;
-    Ok(schedule(Extract(api)).await)
-}
-
-/// DELETE /meseta/v1/backup/schedule
-pub async fn end_schedule(
-    Extract(api): Extract<Api>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Json<Value>, ApiError> {
-    api.propose(&caller, None, Command::SetBackupSchedule { schedule: None }).await?;
-    Ok(schedule(Extract(api)).await)
 }
 
 pub async fn restore(Extract(api): Extract<Api>, request: Request) -> Result<Response, ApiError> {

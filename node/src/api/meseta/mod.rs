@@ -9,6 +9,7 @@ mod machine;
 mod node;
 mod nodes;
 mod recover;
+mod schedule;
 mod settings;
 mod tokens;
 
@@ -36,6 +37,7 @@ pub struct Operation {
 pub fn operations() -> Vec<Operation> {
     let get = |path, handler| Operation { method: Method::GET, path, is_open: false, handler };
     let post = |path, handler| Operation { method: Method::POST, path, is_open: false, handler };
+    let put = |path, handler| Operation { method: Method::PUT, path, is_open: false, handler };
     let delete = |path, handler| Operation { method: Method::DELETE, path, is_open: false, handler };
     let patch = |path, handler| Operation { method: Method::PATCH, path, is_open: false, handler };
     let open = |operation| Operation { is_open: true, ..operation };
@@ -66,9 +68,10 @@ pub fn operations() -> Vec<Operation> {
         get("/meseta/v1/tokens", routing::get(tokens::list)),
         post("/meseta/v1/tokens", routing::post(tokens::create)),
         delete("/meseta/v1/tokens/{name}", routing::delete(tokens::revoke)),
-        get("/meseta/v1/backup/schedule", routing::get(backup::schedule)),
-        post("/meseta/v1/backup/schedule", routing::post(backup::set_schedule)),
-        delete("/meseta/v1/backup/schedule", routing::delete(backup::end_schedule)),
+        get("/meseta/v1/backup/schedule", routing::get(schedule::show)),
+        put("/meseta/v1/backup/schedule", routing::put(schedule::set)),
+        delete("/meseta/v1/backup/schedule", routing::delete(schedule::end)),
+        post("/meseta/v1/backup/schedule/run", routing::post(schedule::run_now)),
         post("/meseta/v1/backup", routing::post(backup::back_up)),
         get("/meseta/v1/state-hash", routing::get(node::state_hash)),
         get("/meseta/v1/tasks/{id}/logs/{stream}", routing::get(logs::read)),

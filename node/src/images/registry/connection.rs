@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http_body_util::{Empty, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, RANGE, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, HOST, RANGE, USER_AGENT};
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -53,7 +53,9 @@ pub struct Ask<'a> {
     pub from: u64,
     /// How long an answer may take to begin.
     pub patience: Duration,
-    /// JSON; nothing is sent if it is empty.
+    /// Further ones, their names in small letters.
+    pub headers: &'a [(&'static str, &'a str)],
+    /// Nothing is sent if it is empty.
     pub body: Bytes,
 }
 
@@ -174,8 +176,8 @@ async fn send<S: Stream>(
     if ask.from > 0 {
         request = request.header(RANGE, format!("bytes={}-", ask.from));
     }
-    if !ask.body.is_empty() {
-        request = request.header(CONTENT_TYPE, "application/json");
+    for (name, value) in ask.headers {
+        request = request.header(*name, *value);
     }
     let request = request
         .body(Full::new(ask.body.clone()))

@@ -133,6 +133,7 @@ impl Repository {
             authorization,
             from: 0,
             patience: self.patience,
+            headers: &[],
             body: Bytes::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod apps;
+mod backups;
 mod health;
 mod limits;
 mod losses;

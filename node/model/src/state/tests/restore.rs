@@ -1,7 +1,6 @@
 //! What a backup holds, and what a blank node makes of it.
 
 use crate::auth::{Role, SessionKey, Token, User};
-use crate::backup::{BackupNote, Schedule};
 use crate::command::{Command, FEATURE_LEVEL, Outcome, Reject};
 use crate::testing::{self, Lab};
 use crate::{AppId, ClusterId, NodeId, State, Timestamp};
@@ -115,49 +114,4 @@ fn restoring_takes_a_blank_node_somebody_to_log_in_and_a_sound_state() {
     restore(&mut lab, old.for_backup(false), Some(admin())).expect("with a new password");
     assert_eq!(lab.state.users["admin"].password_hash, "new");
     assert_eq!(restore(&mut lab, old.for_backup(true), None), Err(Reject::AlreadyClaimed), "once");
-}
-
-#[test]
-fn the_last_backup_is_remembered_with_its_time() {
-    let mut lab = Lab::new();
-    lab.must(Command::RegisterNode { node: testing::node(1) });
-    lab.must(Command::RaiseFeatureLevel { level: FEATURE_LEVEL });
-    let note =
-        BackupNote { at: Timestamp(1), index: 3, bytes: 9, secrets: true, scheduled: false, error: None };
-    lab.must(Command::NoteBackup { note: note.clone() });
-    let kept = lab.state.last_backup.clone().expect("noted");
-    assert_eq!(kept, BackupNote { at: lab.state.now, ..note.clone() });
-    let failed = BackupNote { error: Some("ö".repeat(2_000)), ..note };
-    lab.must(Command::NoteBackup { note: failed });
-    let error = lab.state.last_backup.clone().and_then(|note| note.error).expect("why");
-    assert!(error.len() <= crate::limits::MESSAGE_BYTES_MAX && error.starts_with('ö'));
-}
-
-#[test]
-fn a_schedule_is_due_at_once_and_then_by_its_period() {
-    let mut lab = Lab::new();
-    lab.must(Command::RegisterNode { node: testing::node(1) });
-    lab.must(Command::RaiseFeatureLevel { level: FEATURE_LEVEL });
-    assert_eq!(lab.state.backup_due(), None);
-    let schedule = Schedule { every_hours: 6, keep: 3, passphrase: Some("a passphrase".to_owned()) };
-    for (wrong, path) in [
-        (Schedule { every_hours: 0, ..schedule.clone() }, "/every_hours"),
-        (Schedule { keep: 0, ..schedule.clone() }, "/keep"),
-        (Schedule { passphrase: Some("short".to_owned()), ..schedule.clone() }, "/passphrase"),
-    ] {
-        let answer = lab.run(Command::SetBackupSchedule { schedule: Some(wrong) });
-        assert!(matches!(&answer, Err(Reject::Invalid { path: found, .. }) if found == path), "{answer:?}");
-    }
-    lab.must(Command::SetBackupSchedule { schedule: Some(schedule.clone()) });
-    assert!(lab.state.backup_due().is_some_and(|due| due <= lab.state.now));
-    let note = BackupNote { at: lab.now, index: 1, bytes: 1, secrets: true, scheduled: false, error: None };
-    lab.must(Command::NoteBackup { note: note.clone() });
-    assert!(lab.state.backup_due().is_some_and(|due| due <= lab.state.now), "a person's own does not count");
-    lab.must(Command::NoteBackup { note: BackupNote { scheduled: true, ..note } });
-    assert_eq!(lab.state.backup_due(), Some(lab.state.now.plus_ms(6 * 3_600_000)));
-    let with = lab.state.for_backup(true).backup_schedule;
-    assert_eq!((with, lab.state.for_backup(false).backup_schedule), (Some(schedule.clone()), None));
-    assert!(!format!("{schedule:?}").contains("a passphrase"));
-    lab.must(Command::SetBackupSchedule { schedule: None });
-    assert_eq!(lab.state.backup_due(), None);
 }

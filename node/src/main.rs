@@ -18,6 +18,7 @@ mod peers;
 mod proxy;
 mod screen;
 mod slot;
+mod watchdog;
 
 use std::process::ExitCode;
 

@@ -214,7 +214,7 @@ impl Device {
     }
 }
 
-/// As its driver calls it; the name of the file if it does not say.
+/// As its driver calls it.
 fn identity(file: &File) -> String {
     let mut info = Info { options: 0, firmware_version: 0, identity: [0; 32] };
     // SAFETY: the kernel writes one `struct watchdog_info`, to our stack.

@@ -187,11 +187,11 @@ impl Device {
     fn stop(&mut self) -> io::Result<()> {
         let mut options = OPTION_STOP;
         // SAFETY: the kernel reads one int, from our stack.
-        match unsafe { set_options(self.file.as_raw_fd(), &mut options) } {
-            // Configured never to stop: closing it would reset the machine.
-            Err(nix::errno::Errno::EBUSY) => return Err(nix::errno::Errno::EBUSY.into()),
-            // What does not know this call knows the word.
-            Ok(_) | Err(_) => {}
+        let stopped = unsafe { set_options(self.file.as_raw_fd(), &mut options) };
+        // Configured never to stop: closing it would reset the machine. Any other error: what does not know this call
+        // knows the word.
+        if stopped == Err(nix::errno::Errno::EBUSY) {
+            return Err(nix::errno::Errno::EBUSY.into());
         }
         self.file.write_all(FAREWELL)
     }

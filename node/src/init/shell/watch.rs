@@ -34,7 +34,10 @@ impl Shell {
     }
 
     fn tell_of_watchdog(&mut self, note: &str) {
-        self.board.phase(clock::now(), watchdog::PHASE, true, note);
+        let now = clock::now();
+        // It began with the machine; what is told is of this moment.
+        self.board.phase(now, watchdog::PHASE, false, "");
+        self.board.phase(now, watchdog::PHASE, true, note);
         self.tell_node();
     }
 

@@ -19,6 +19,7 @@ mod proxy;
 mod s3;
 mod screen;
 mod slot;
+mod watchdog;
 
 use std::process::ExitCode;
 

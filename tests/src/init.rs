@@ -22,6 +22,7 @@ use crate::leftovers::{self, Census, Scope};
 use crate::{node, task_root, wait};
 
 const PACKET_BYTES_MAX: usize = 256 * 1024;
+const WATCHDOG: &str = "watchdog";
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct Init {
@@ -32,12 +33,24 @@ pub struct Init {
 
 impl Init {
     pub fn start() -> Self {
+        let mut init = Self::new();
+        init.launch();
+        init
+    }
+
+    /// The file `watchdog` takes the place of such a device: it gets a byte a ping.
+    pub fn start_watched() -> Self {
+        let mut init = Self::new();
+        fs::write(init.path(WATCHDOG), "").expect("a file");
+        init.launch();
+        init
+    }
+
+    fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("mi").tempdir().expect("a temporary folder");
         let cgroup = format!("meseta-init-{}", dir.path().file_name().expect("a name").to_string_lossy());
         let scope = Scope { dir: dir.path().to_owned(), cgroup };
-        let mut init = Self { dir, scope, child: None };
-        init.launch();
-        init
+        Self { dir, scope, child: None }
     }
 
     /// Starts init with the same folders as before; returns once it listens.
@@ -46,6 +59,10 @@ impl Init {
             OpenOptions::new().create(true).append(true).open(self.path("init.log")).expect("a log file");
         let mut command = Command::new(node::binary());
         command.arg("init").args(self.paths()).args(["--roles", "log"]);
+        let watchdog = self.path(WATCHDOG);
+        if watchdog.exists() {
+            command.arg("--watchdog").arg(watchdog);
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
         // SAFETY: between fork and exec only prctl(2) is called, which allocates nothing and takes no lock.
         unsafe {
@@ -75,6 +92,11 @@ impl Init {
 
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.as_ref().expect("init runs").id().cast_signed())
+    }
+
+    /// All that its watchdog was given.
+    pub fn watchdog(&self) -> String {
+        fs::read_to_string(self.path(WATCHDOG)).expect("the file that was made for it")
     }
 
     /// Pid of the logger that init runs at this moment.

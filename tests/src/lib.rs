@@ -7,6 +7,7 @@ pub mod browser;
 pub mod dig;
 pub mod disk;
 pub mod gate;
+pub mod gdb;
 pub mod http;
 pub mod image;
 pub mod init;

@@ -266,7 +266,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let router = router.layer(axum::middleware::from_fn_with_state(relay, peers::relay::layer));
     ready.send_replace(Some(router));
     init.phase("console", true);
-    tokio::spawn(slot::run(args.paths.clone(), args.http.port(), init.clone(), shutdown.clone()));
+    tokio::spawn(slot::run(args.paths.clone(), args.http, init.clone(), shutdown.clone()));
 
     let work = work::Work {
         cluster: cluster.clone(),

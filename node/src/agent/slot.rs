@@ -1,6 +1,7 @@
-//! Once the console answers, the slot this node was booted from has shown that it works: the boot loader is told, and
+//! Once the console answers, the agent is good, and so is the slot this node was booted from: the boot loader is told, and
 //! init stops waiting for it. A slot that was given up is shouted from the boot phases, on screen and console.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,14 +17,24 @@ const PHASE: &str = "boot slot";
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Ends once init knows, at once on a machine that was not booted from a slot.
-pub async fn run(paths: Paths, http_port: u16, init: InitLink, shutdown: CancellationToken) {
-    let Some(booted) = slot::booted() else { return };
-    init.phase(PHASE, false);
+/// Ends once init knows.
+pub async fn run(paths: Paths, http: SocketAddr, init: InitLink, shutdown: CancellationToken) {
+    let booted = slot::booted();
+    if booted.is_some() {
+        init.phase(PHASE, false);
+    }
     tokio::select! {
-        () = console_answers(http_port) => {}
+        () = console_answers(own(http)) => {}
         () = shutdown.cancelled() => return,
     }
+    if let Some(booted) = booted {
+        confirm(paths, booted, &init).await;
+    }
+    // Also if the loader could not be told: starting anew would not help it.
+    init.send(ToInit::Ready).await;
+}
+
+async fn confirm(paths: Paths, booted: Booted, init: &InitLink) {
     let confirmed = tokio::task::spawn_blocking(move || slot::confirm(&paths, booted.slot)).await;
     let note = match confirmed {
         Ok(Ok(loader)) => note(booted, &loader),
@@ -34,8 +45,14 @@ pub async fn run(paths: Paths, http_port: u16, init: InitLink, shutdown: Cancell
     };
     tracing::info!(note, "the boot slot");
     init.send(ToInit::Phase { name: PHASE.to_owned(), done: true, note }).await;
-    // Also if the loader could not be told: starting anew would not help it.
-    init.send(ToInit::Ready).await;
+}
+
+/// How this machine itself gets to the address that is listened at.
+fn own(http: SocketAddr) -> SocketAddr {
+    match http.ip().is_unspecified() {
+        true => (Ipv4Addr::LOCALHOST, http.port()).into(),
+        false => http,
+    }
 }
 
 fn note(booted: Booted, loader: &Loader) -> String {
@@ -50,9 +67,9 @@ fn note(booted: Booted, loader: &Loader) -> String {
     }
 }
 
-async fn console_answers(port: u16) {
+async fn console_answers(http: SocketAddr) {
     loop {
-        match tokio::time::timeout(ANSWER_MAX, ask(port)).await {
+        match tokio::time::timeout(ANSWER_MAX, ask(http)).await {
             Ok(Ok(true)) => return,
             other => tracing::warn!(answer = ?other, "the console does not answer yet"),
         }
@@ -61,8 +78,8 @@ async fn console_answers(port: u16) {
 }
 
 /// As a browser would ask, over the network's own front door.
-async fn ask(port: u16) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+async fn ask(http: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(http).await?;
     stream.write_all(b"GET /ping HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await?;
     let mut head = [0; 12];
     stream.read_exact(&mut head).await?;

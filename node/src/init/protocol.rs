@@ -11,6 +11,7 @@ use model::task::Exit;
 use serde::{Deserialize, Serialize};
 
 use super::board::Shown;
+use crate::watchdog::Watchdog;
 
 pub const FORMAT: u32 = 1;
 pub const PACKET_BYTES_MAX: usize = 256 * 1024;
@@ -50,8 +51,10 @@ pub enum ToInit {
     Status { lines: Vec<(String, String)>, error: String },
     /// A boot phase of this role began or ended.
     Phase { name: String, done: bool, note: String },
-    /// The node does its work: the slot it was booted from is good.
+    /// The node does its work: the slot it was booted from is good, and so is its agent.
     Ready,
+    /// What the settings say of the machine's watchdog.
+    Watchdog { setting: Watchdog },
     /// Stop all tasks by their grace, sync, unmount, then this. On a developer's machine init just ends.
     Power { reboot: bool },
 }

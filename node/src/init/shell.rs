@@ -1,6 +1,7 @@
 //! Carries out what the machine decides, and tells it what happens: one thread, one epoll, no waiting elsewhere.
 
 mod roles;
+mod watch;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -24,7 +25,9 @@ use super::machine::{Action, ConnectionId, Input, Machine, PowerKind, RoleName};
 use super::output::Outputs;
 use super::protocol::{FromInit, ToInit};
 use super::reap;
+use super::reboots::Reboots;
 use super::role_log::RoleLogs;
+use super::watchdog::Watchdog;
 use crate::config::Paths;
 use crate::oci::meta;
 
@@ -94,6 +97,9 @@ pub struct Shell {
     shown: Option<Shown>,
     /// Work of the appliance that an event wakes: new devices.
     extra: Option<Box<dyn Extra>>,
+    watchdog: Watchdog,
+    /// Where agents that hang may cost a reboot.
+    reboots: Option<Reboots>,
 }
 
 /// Something more the loop listens to.
@@ -131,6 +137,8 @@ impl Shell {
             finished: None,
             shown: None,
             extra: None,
+            watchdog: Watchdog::default(),
+            reboots: None,
             boot_id: super::boot_id()?,
             paths,
             agent_arguments,
@@ -174,12 +182,12 @@ impl Shell {
     }
 
     /// Until everything is down.
-    pub fn run(mut self) -> io::Result<PowerKind> {
+    pub fn run(mut self) -> io::Result<(PowerKind, Watchdog)> {
         self.input(Input::Tick);
         loop {
             if let Some(kind) = self.finished {
                 self.leave();
-                return Ok(kind);
+                return Ok((kind, self.watchdog));
             }
             self.alarm.set(self.machine.next_deadline())?;
             self.tell_screen();
@@ -268,11 +276,17 @@ impl Shell {
             ToInit::Phase { name, done, note } => {
                 self.board.phase(clock::now(), &name, done, &note);
                 if let Some(extra) = self.extra.as_mut().filter(|_| done && name == CONSOLE) {
+                    self.watchdog.be_patient();
                     extra.console_answers(&mut self.board);
+                    self.watchdog.be_strict();
                 }
                 self.tell_node();
             }
+            ToInit::Watchdog { setting } => self.watch_as(setting),
             message => {
+                if message == ToInit::Ready {
+                    self.agent_is_good();
+                }
                 if let ToInit::Hello { role } = &message {
                     if role == RoleName::Screen.as_str() {
                         self.shown = None;
@@ -350,7 +364,8 @@ impl Shell {
                 let boot_id = self.boot_id.clone();
                 self.send(to, &FromInit::World { boot_id, tasks, exits, phases, services });
             }
-            Action::GiveUp => self.complain("the node is not ready in time; it is started anew"),
+            Action::GiveUp(why) => self.give_up(why),
+            Action::Ping => self.ping(),
             Action::Finish(kind) => self.finished = Some(kind),
         }
     }

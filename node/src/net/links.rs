@@ -408,6 +408,9 @@ impl Running {
         faults
             .extend([self.fault.clone(), clock.fault.clone()].into_iter().filter(|fault| !fault.is_empty()));
         self.parts.report.status(lines, faults.join("; "));
+        if self.parts.only_card.is_none() {
+            self.parts.report.watchdog(self.effective.settings.watchdog.unwrap_or_default());
+        }
         let view = View {
             cards: self.links.values().map(card_view).collect(),
             settings: self.effective.settings.clone(),

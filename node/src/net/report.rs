@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, socket};
 
 use crate::init::protocol::{FORMAT, Packet, ToInit};
+use crate::watchdog::Watchdog;
 
 pub struct Report {
     path: PathBuf,
@@ -14,12 +15,13 @@ pub struct Report {
     /// The last of each kind, for a new connection.
     status: Option<ToInit>,
     phase: Option<ToInit>,
+    watchdog: Option<ToInit>,
     said: bool,
 }
 
 impl Report {
     pub fn new(path: PathBuf) -> Report {
-        Report { path, socket: None, status: None, phase: None, said: true }
+        Report { path, socket: None, status: None, phase: None, watchdog: None, said: true }
     }
 
     pub fn status(&mut self, lines: Vec<(String, String)>, error: String) {
@@ -33,6 +35,15 @@ impl Report {
     pub fn phase(&mut self, name: &str, done: bool, note: &str) {
         self.phase = Some(ToInit::Phase { name: name.into(), done, note: note.into() });
         self.say();
+    }
+
+    /// What the settings say of it.
+    pub fn watchdog(&mut self, setting: Watchdog) {
+        let message = ToInit::Watchdog { setting };
+        if self.watchdog.as_ref() != Some(&message) {
+            self.watchdog = Some(message);
+            self.say();
+        }
     }
 
     /// Whether `say` has to be called again after a while.
@@ -59,6 +70,7 @@ impl Report {
         }
         messages.extend(self.phase.clone());
         messages.extend(self.status.clone());
+        messages.extend(self.watchdog.clone());
         let socket = self.socket.as_ref().expect("connected above");
         for message in messages {
             let packet = serde_json::to_vec(&Packet { format: FORMAT, message })?;

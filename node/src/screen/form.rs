@@ -191,6 +191,7 @@ impl Form {
             registry_mirrors: list(Field::Mirrors)
                 .map(settings::registry_mirror)
                 .collect::<Result<_, _>>()?,
+            watchdog: self.now.watchdog,
         };
         if self.addressing_of(&self.now) != addressing {
             let card = &self.cards[self.card];

@@ -10,3 +10,4 @@ mod image;
 mod machine;
 mod power;
 mod slots;
+mod watchdog;

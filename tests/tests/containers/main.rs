@@ -5,6 +5,7 @@ mod inside;
 mod limits;
 mod output;
 mod stop;
+mod watchdog;
 
 use serde_json::{Value, json};
 

@@ -19,7 +19,9 @@ use std::path::Path;
 use super::board::{Board, DATA};
 use super::clock;
 use super::shell::Extra;
+use super::watchdog::{self, Watchdog};
 use crate::config::Paths;
+use crate::watchdog::Watchdog as Setting;
 use disk::Disk;
 pub use modules::ModuleLoader;
 use modules::Modules;
@@ -29,6 +31,7 @@ struct Context<'a> {
     paths: &'a Paths,
     modules: Option<Modules>,
     disk: Option<Disk>,
+    watchdog: &'a mut Watchdog,
 }
 
 const STATE_IN_MEMORY: &str = "THE STATE IS IN MEMORY AND WILL BE LOST WITH THE NEXT BOOT";
@@ -40,10 +43,12 @@ type Outcome = Result<String, String>;
 type Phase = fn(&mut Context<'_>) -> Outcome;
 
 /// In this order; each depends on those before it.
-const PHASES: [(&str, Phase); 6] = [
+const PHASES: [(&str, Phase); 7] = [
     ("kernel file systems", mount_kernel),
     ("kernel settings", |_| settings::apply()),
     ("drivers", load_drivers),
+    // From here on a machine that hangs starts anew.
+    (watchdog::PHASE, |context| arm(context.watchdog)),
     ("disk", take_up_disk),
     ("state", mount_state),
     ("clock", |context| clock_floor::raise(&context.paths.state)),
@@ -51,8 +56,8 @@ const PHASES: [(&str, Phase); 6] = [
 
 /// Runs all phases but the last. What it returns must be served on: devices that come later, and the disk of the tasks,
 /// whose file system is large and slow to load: the console does not wait for it.
-pub fn run(paths: &Paths, board: &mut Board) -> Option<Box<dyn Extra>> {
-    let mut context = Context { paths, modules: None, disk: None };
+pub fn run(paths: &Paths, board: &mut Board, watchdog: &mut Watchdog) -> Option<Box<dyn Extra>> {
+    let mut context = Context { paths, modules: None, disk: None, watchdog };
     for (name, phase) in PHASES {
         go_through(board, name, || phase(&mut context));
     }
@@ -129,6 +134,14 @@ fn load_drivers(context: &mut Context<'_>) -> Outcome {
     let count = modules.loaded();
     context.modules = Some(modules);
     if named.is_empty() { Ok(format!("{count} modules")) } else { Err(named.join("; ")) }
+}
+
+/// By the kernel line, as far as it says something: other settings are found later.
+fn arm(watchdog: &mut Watchdog) -> Outcome {
+    let outcome = watchdog.want(Setting::booted());
+    // Nobody pings it until the loop turns.
+    watchdog.be_patient();
+    outcome.unwrap_or_else(|| Ok(String::new()))
 }
 
 fn take_up_disk(context: &mut Context<'_>) -> Outcome {

@@ -10,6 +10,8 @@
 //! process before it starts it. *Cleaning*: the cgroup is killed until it can be removed; so whoever hears of an end
 //! knows that nothing of the task runs any more. *Ended*: the exit is kept until somebody has made it durable.
 
+mod hangs;
+mod pings;
 mod power;
 mod role;
 mod task;
@@ -22,8 +24,11 @@ use model::task::Exit;
 
 use super::protocol::{ExitRecord, FromInit, TaskProcess, ToInit};
 use crate::oci::control::Registration;
+use hangs::Hangs;
+pub use hangs::REBOOT_AFTER_MS as HANGING_REBOOT_AFTER_MS;
+use pings::Pings;
 use power::Power;
-pub use power::PowerKind;
+pub use power::{GiveUp, PowerKind};
 use role::Role;
 pub use role::RoleName;
 use task::Task;
@@ -135,8 +140,10 @@ pub enum Action {
         tasks: Vec<TaskProcess>,
         exits: Vec<ExitRecord>,
     },
-    /// The node is not ready in time: it goes down, to be started anew.
-    GiveUp,
+    /// The node goes down, to be started anew.
+    GiveUp(GiveUp),
+    /// Tell the watchdog that the loop turns.
+    Ping,
     /// Everything is down.
     Finish(PowerKind),
 }
@@ -164,6 +171,8 @@ pub struct Machine {
     power: Power,
     /// When the node is started anew unless it is ready before.
     ready_by: Option<Millis>,
+    hangs: Hangs,
+    pings: Option<Pings>,
 }
 
 impl Machine {
@@ -175,6 +184,8 @@ impl Machine {
             unmatched: VecDeque::new(),
             power: Power::Up,
             ready_by: None,
+            hangs: Hangs::default(),
+            pings: None,
         }
     }
 
@@ -231,7 +242,8 @@ impl Machine {
     pub fn next_deadline(&self) -> Option<Millis> {
         let tasks = self.tasks.values().filter_map(Task::next_deadline);
         let roles = self.roles.iter().filter_map(Role::next_deadline);
-        tasks.chain(roles).chain(self.power.next_deadline()).chain(self.ready_by).min()
+        let pings = self.pings.map(Pings::next_deadline);
+        tasks.chain(roles).chain(self.power.next_deadline()).chain(self.ready_by).chain(pings).min()
     }
 
     /// The task whose registered process is `pid`.
@@ -269,9 +281,12 @@ impl Machine {
                 let kind = if reboot { PowerKind::Reboot } else { PowerKind::Off };
                 self.power_requested(now, kind, actions);
             }
-            ToInit::Ready => self.ready_by = None,
-            // The board's business.
-            ToInit::Status { .. } | ToInit::Phase { .. } => {}
+            ToInit::Ready => {
+                self.ready_by = None;
+                self.hangs.forget();
+            }
+            // The shell's business.
+            ToInit::Status { .. } | ToInit::Phase { .. } | ToInit::Watchdog { .. } => {}
         }
     }
 
@@ -295,6 +310,7 @@ impl Machine {
     }
 
     fn tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        self.ping(now, actions);
         self.unmatched.retain(|(at, ..)| now < at + UNMATCHED_MS);
         for (id, task) in &mut self.tasks {
             task.tick(now, id, actions);
@@ -303,8 +319,7 @@ impl Machine {
         self.end_a_silent_agent(now, actions);
         if self.ready_by.is_some_and(|by| by <= now) {
             self.ready_by = None;
-            actions.push(Action::GiveUp);
-            self.power_requested(now, PowerKind::Reboot, actions);
+            self.give_up(now, GiveUp::NotReady, actions);
         }
     }
 }

@@ -11,10 +11,20 @@ pub enum PowerKind {
     Reboot,
 }
 
+/// Why the node is started anew without anybody having asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GiveUp {
+    #[error("the node is not ready in time; it is started anew")]
+    NotReady,
+    #[error("one agent after the other hangs, and none became ready in between; the node is started anew")]
+    AgentHangs,
+}
+
 /// No task gets more than this when the node goes down, whatever its app says.
 const TASK_GRACE_MS_MAX: u64 = 30_000;
 /// After the last grace the tasks are killed; what is not gone by now never will be.
 const TASKS_MS_MAX: u64 = TASK_GRACE_MS_MAX + 10_000;
+/// Until a role is killed, and once more until it is left behind: then it is stuck in the kernel.
 const ROLE_GRACE_MS: u64 = 5_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +38,12 @@ pub(super) enum Power {
     StoppingRoles {
         kind: PowerKind,
         until: Millis,
+        killed: bool,
     },
     StoppingLogger {
         kind: PowerKind,
         until: Millis,
+        killed: bool,
     },
     Finished,
 }
@@ -74,6 +86,11 @@ impl Machine {
         }
     }
 
+    pub(super) fn give_up(&mut self, now: Millis, why: GiveUp, actions: &mut Vec<Action>) {
+        actions.push(Action::GiveUp(why));
+        self.power_requested(now, PowerKind::Reboot, actions);
+    }
+
     /// Goes to the next stage once the present one is done or its time is over.
     pub(super) fn advance_power(&mut self, now: Millis, actions: &mut Vec<Action>) {
         loop {
@@ -84,27 +101,35 @@ impl Machine {
                     if !all_over && !due {
                         return;
                     }
-                    self.power = Power::StoppingRoles { kind, until: now + ROLE_GRACE_MS };
+                    self.power = Power::StoppingRoles { kind, until: now + ROLE_GRACE_MS, killed: false };
                     self.retire(|role| role != RoleName::Log, false, actions);
                 }
-                Power::StoppingRoles { kind, .. } => {
+                Power::StoppingRoles { kind, killed, .. } => {
                     if !self.all_down(|role| role != RoleName::Log) {
-                        if due {
-                            self.power = Power::StoppingRoles { kind, until: now + ROLE_GRACE_MS };
-                            self.retire(|role| role != RoleName::Log, true, actions);
+                        if !due {
+                            return;
                         }
-                        return;
+                        if !killed {
+                            self.power =
+                                Power::StoppingRoles { kind, until: now + ROLE_GRACE_MS, killed: true };
+                            self.retire(|role| role != RoleName::Log, true, actions);
+                            return;
+                        }
                     }
-                    self.power = Power::StoppingLogger { kind, until: now + ROLE_GRACE_MS };
+                    self.power = Power::StoppingLogger { kind, until: now + ROLE_GRACE_MS, killed: false };
                     self.retire(|role| role == RoleName::Log, false, actions);
                 }
-                Power::StoppingLogger { kind, .. } => {
+                Power::StoppingLogger { kind, killed, .. } => {
                     if !self.all_down(|role| role == RoleName::Log) {
-                        if due {
-                            self.power = Power::StoppingLogger { kind, until: now + ROLE_GRACE_MS };
-                            self.retire(|role| role == RoleName::Log, true, actions);
+                        if !due {
+                            return;
                         }
-                        return;
+                        if !killed {
+                            self.power =
+                                Power::StoppingLogger { kind, until: now + ROLE_GRACE_MS, killed: true };
+                            self.retire(|role| role == RoleName::Log, true, actions);
+                            return;
+                        }
                     }
                     self.power = Power::Finished;
                     actions.push(Action::Finish(kind));

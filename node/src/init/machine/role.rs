@@ -3,7 +3,7 @@
 use console::Service;
 
 use super::super::backoff::Backoff;
-use super::{Action, ConnectionId, Machine, Millis};
+use super::{Action, ConnectionId, GiveUp, Machine, Millis};
 
 /// An agent that says nothing for this long hangs. It speaks every few seconds; the rest is for a machine that is
 /// overloaded or whose disk is slow.
@@ -136,8 +136,10 @@ impl Machine {
         }
     }
 
-    /// An agent that hangs is as good as dead, and a new one is better: its end is seen like any other.
+    /// An agent that hangs is as good as dead, and a new one is better: its end is seen like any other. If they hang one
+    /// after the other, or cannot even be killed, it is the node that hangs.
     pub(super) fn end_a_silent_agent(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let mut is_silent = false;
         for role in &mut self.roles {
             let State::Up { pid, speaks_by, .. } = &mut role.state else { continue };
             let Some(late) = speaks_by.and_then(|by| now.checked_sub(by)) else { continue };
@@ -145,7 +147,11 @@ impl Machine {
             // Who looks late was frozen, and so was the agent.
             if late <= LATE_MS_MAX {
                 actions.push(Action::SignalRole { role: role.name, pid: *pid, kill: true });
+                is_silent = true;
             }
+        }
+        if is_silent && self.hangs.one_more(now) && self.power.is_up() {
+            self.give_up(now, GiveUp::AgentHangs, actions);
         }
     }
 

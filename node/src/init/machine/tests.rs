@@ -436,7 +436,7 @@ fn a_node_that_is_not_ready_in_time_is_started_anew() {
             assert_eq!(machine.next_deadline(), None);
         }
         let actions = machine.step(5_000, Input::Tick);
-        let expected = [Action::GiveUp, Action::Finish(PowerKind::Reboot)];
+        let expected = [Action::GiveUp(GiveUp::NotReady), Action::Finish(PowerKind::Reboot)];
         assert_eq!(actions, if ready { &[][..] } else { &expected[..] });
     }
 }

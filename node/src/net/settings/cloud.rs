@@ -48,6 +48,7 @@ pub fn read_seed(files: &Files) -> (Settings, Vec<String>) {
         faults.extend(wrong.iter().map(|fault| format!("{name} {fault}")));
         whole.hostname = whole.hostname.or(found.hostname);
         whole.proxy = whole.proxy.or(found.proxy);
+        whole.watchdog = whole.watchdog.or(found.watchdog);
         take_if_empty(&mut whole.interfaces, found.interfaces);
         take_if_empty(&mut whole.dns, found.dns);
         take_if_empty(&mut whole.ntp, found.ntp);

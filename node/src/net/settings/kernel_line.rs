@@ -1,6 +1,6 @@
 //! Settings on the kernel line: `ip=` in the kernel's own form, CLIENT:SERVER:GATEWAY:MASK:HOST:DEVICE:AUTOCONF:DNS:DNS,
 //! and `meseta.hostname=`, `meseta.dns=`, `meseta.ntp=`, `meseta.proxy=`,
-//! `meseta.registry-mirror=REGISTRY=URL` (lists separated by commas).
+//! `meseta.registry-mirror=REGISTRY=URL` (lists separated by commas), `meseta.watchdog=`.
 
 use std::net::Ipv4Addr;
 
@@ -9,6 +9,7 @@ use super::{
     Addressing, Interface, Settings, Which, device_name, dns_server, host_name, proxy, registry_mirror,
     time_server,
 };
+use crate::watchdog::Watchdog;
 
 /// The settings, and which words were not understood and why; those do not count.
 pub fn read(line: &str) -> (Settings, Vec<String>) {
@@ -34,8 +35,9 @@ fn read_word(settings: &mut Settings, key: &str, value: &str) -> Result<(), Stri
         "meseta.ntp" => settings.ntp = list(value, time_server)?,
         "meseta.proxy" => settings.proxy = Some(proxy(value)?),
         "meseta.registry-mirror" => settings.registry_mirrors.extend(list(value, registry_mirror)?),
-        // The agent's matter: it joins before there is a cluster to tell about settings.
-        "meseta.join" => {}
+        "meseta.watchdog" => settings.watchdog = Some(Watchdog::parse(value)?),
+        // The agent's matter: it joins before there is a cluster to tell about settings. The others are the boot loader's.
+        "meseta.join" | "meseta.slot" | "meseta.ready" => {}
         key if key.starts_with("meseta.") => return Err("there is no such setting".into()),
         _ => {}
     }
@@ -114,7 +116,7 @@ mod tests {
         let (settings, faults) = read(
             "quiet ip=10.1.0.5::10.1.0.1:255.255.0.0:rock:eth1:off:10.1.0.2:10.1.0.3 x=y \
              meseta.ntp=10.1.0.4,time.example meseta.proxy=http://p:3128 \
-             meseta.registry-mirror=docker.io=http://10.1.0.9:5000",
+             meseta.registry-mirror=docker.io=http://10.1.0.9:5000 meseta.watchdog=30 meseta.slot=A meseta.ready=9",
         );
         assert_eq!(faults, [""; 0]);
         let [interface] = settings.interfaces.as_slice() else { panic!("{settings:?}") };
@@ -126,6 +128,7 @@ mod tests {
         assert_eq!((settings.ntp.len(), settings.proxy.as_deref()), (2, Some("http://p:3128")));
         let mirrors: Vec<String> = settings.registry_mirrors.iter().map(ToString::to_string).collect();
         assert_eq!(mirrors, ["docker.io=http://10.1.0.9:5000"]);
+        assert_eq!(settings.watchdog, Some(Watchdog::Seconds(30)));
     }
 
     #[test]
@@ -157,6 +160,10 @@ mod tests {
         check("ip=10.0.0.3:::24:a_b", "field 5 (host name)");
         check("ip=::::::bootp", "field 7 (autoconf)");
         check("meseta.ntp=a_b", "ntp is `a_b`");
+        check(
+            "meseta.watchdog=soon",
+            "watchdog is `soon`, expected off or a number of seconds from 5 to 600",
+        );
         check("meseta.colour=red", "no such setting");
     }
 }

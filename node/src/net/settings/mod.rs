@@ -1,4 +1,4 @@
-//! What somebody wants of this node's network: the one form that a person's entry, a seed disk, the kernel line and the
+//! What somebody wants of this node, above all its network: the one form that a person's entry, a seed disk, the kernel line and the
 //! firmware all end in, and [`layer`], which says whose word counts.
 
 mod cloud;
@@ -16,6 +16,7 @@ use super::config::is_assignable;
 use super::dhcp::Mac;
 use super::names::is_host_name;
 use crate::images::{Endpoint, Mirror};
+use crate::watchdog::Watchdog;
 pub use cloud::{Files, read_seed};
 pub use own::{emit, read_own};
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub proxy: Option<String>,
     /// Where the images of a registry are asked for instead.
     pub registry_mirrors: Vec<Mirror>,
+    /// How long the node may hang before its machine is reset.
+    pub watchdog: Option<Watchdog>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +120,7 @@ pub fn layer(found: &[Found]) -> Effective {
         let more = source.settings.clone();
         settings.hostname = settings.hostname.or(more.hostname);
         settings.proxy = settings.proxy.or(more.proxy);
+        settings.watchdog = settings.watchdog.or(more.watchdog);
         if settings.dns.is_empty() {
             settings.dns = more.dns;
         }
@@ -177,6 +181,7 @@ impl Settings {
             return Err(format!("registry_mirrors: {count} of them, at most {MIRRORS_MAX}"));
         }
         self.ntp.iter().try_for_each(|server| time_server(server).map(drop))?;
+        self.watchdog.map_or(Ok(()), |watchdog| Watchdog::parse(&watchdog.to_string()).map(drop))?;
         self.proxy.as_deref().map_or(Ok(()), |url| proxy(url).map(drop))
     }
 }

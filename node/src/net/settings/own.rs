@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! { "hostname": "rock", "dns": ["10.0.0.2"], "ntp": ["10.0.0.3"], "proxy": "http://10.0.0.9:3128",
-//!   "registry_mirrors": ["docker.io=http://10.0.0.9:5000"],
+//!   "registry_mirrors": ["docker.io=http://10.0.0.9:5000"], "watchdog": 60,
 //!   "interfaces": [{ "name": "eth0", "method": "static", "address": "10.0.0.5/24", "gateway": "10.0.0.1" }] }
 //! ```
 //! An interface is named by `name` or `mac`; with neither it is the first card.
@@ -14,6 +14,7 @@ use super::{
     Addressing, Interface, Settings, Which, device_name, dns_server, gateway, host_name, mac, proxy,
     registry_mirror, static_address, time_server,
 };
+use crate::watchdog::Watchdog;
 
 /// Everything that is right counts; what is not is a fault with its line.
 pub fn read_own(node: &Node) -> (Settings, Vec<Fault>) {
@@ -42,6 +43,7 @@ fn read_key(settings: &mut Settings, key: &str, value: &Node) -> Result<(), Faul
         "proxy" => settings.proxy = Some(one(value, key, proxy)?),
         "dns" => settings.dns = many(value, key, dns_server)?,
         "ntp" => settings.ntp = many(value, key, time_server)?,
+        "watchdog" => settings.watchdog = Some(one(value, key, Watchdog::parse)?),
         "registry_mirrors" => settings.registry_mirrors = many(value, key, registry_mirror)?,
         "interfaces" => {
             settings.interfaces = value.list(key)?.iter().map(interface).collect::<Result<_, _>>()?;
@@ -98,6 +100,11 @@ pub fn emit(settings: &Settings) -> String {
     }
     if !settings.registry_mirrors.is_empty() {
         out["registry_mirrors"] = json!(settings.registry_mirrors);
+    }
+    match settings.watchdog {
+        Some(Watchdog::Seconds(seconds)) => out["watchdog"] = json!(seconds),
+        Some(Watchdog::Off) => out["watchdog"] = json!("off"),
+        None => {}
     }
     format!("{out:#}\n")
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::tree::parse;
 use super::*;
+use crate::watchdog::Watchdog;
 
 fn v4(text: &str) -> Ipv4Addr {
     text.parse().unwrap()
@@ -21,9 +22,18 @@ fn found(origin: Origin, settings: Settings) -> Found {
 fn the_strongest_source_that_says_something_has_the_say() {
     let dhcp = vec![Interface { card: Which::First, addressing: Addressing::Dhcp }];
     let person = Settings { ntp: vec!["10.0.0.1".into()], ..Settings::default() };
-    let line = Settings { hostname: Some("line".into()), interfaces: dhcp.clone(), ..Settings::default() };
-    let firmware =
-        Settings { hostname: Some("firm".into()), proxy: Some("http://p".into()), ..Settings::default() };
+    let line = Settings {
+        hostname: Some("line".into()),
+        interfaces: dhcp.clone(),
+        watchdog: Some(Watchdog::Seconds(10)),
+        ..Settings::default()
+    };
+    let firmware = Settings {
+        hostname: Some("firm".into()),
+        proxy: Some("http://p".into()),
+        watchdog: Some(Watchdog::Off),
+        ..Settings::default()
+    };
     let got = layer(&[
         found(Origin::Firmware, firmware),
         found(Origin::KernelLine, line),
@@ -31,6 +41,7 @@ fn the_strongest_source_that_says_something_has_the_say() {
     ]);
     assert_eq!(got.settings.hostname.as_deref(), Some("line"));
     assert_eq!(got.settings.proxy.as_deref(), Some("http://p"));
+    assert_eq!(got.settings.watchdog, Some(Watchdog::Seconds(10)));
     assert_eq!((got.settings.interfaces, got.settings.ntp.len()), (dhcp, 1));
     assert_eq!((got.origin, got.faults.len()), (Origin::KernelLine, 3));
     assert_eq!(layer(&[]).origin, Origin::Default);
@@ -149,14 +160,16 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         proptest::collection::vec("[a-z]{1,9}(\\.[a-z]{1,9}){0,2}", 0..3),
         proptest::option::of("https?://[a-z0-9.]{1,20}(:[0-9]{1,5})?"),
         proptest::collection::vec("[a-z]{1,9}\\.io=https?://[a-z]{1,9}(:[1-9][0-9]{0,3})?", 0..3),
+        proptest::option::of(prop_oneof![Just(Watchdog::Off), (5_u32..=600).prop_map(Watchdog::Seconds)]),
     )
-        .prop_map(|(hostname, interfaces, dns, ntp, proxy, mirrors)| Settings {
+        .prop_map(|(hostname, interfaces, dns, ntp, proxy, mirrors, watchdog)| Settings {
             hostname,
             interfaces,
             dns: dns.into_iter().map(IpAddr::from).filter(|a| !a.is_unspecified()).collect(),
             ntp,
             proxy: proxy.filter(|url| super::proxy(url).is_ok()),
             registry_mirrors: mirrors.iter().map(|text| super::registry_mirror(text).unwrap()).collect(),
+            watchdog,
         })
 }
 
@@ -179,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn no_kernel_line_panics(line in "((ip|meseta.dns|meseta.ntp|meseta.proxy|meseta.registry-mirror)=[0-9a-z.:,/]{0,40} ){0,4}") {
+    fn no_kernel_line_panics(line in "((ip|meseta.dns|meseta.ntp|meseta.proxy|meseta.registry-mirror|meseta.watchdog)=[0-9a-z.:,/]{0,40} ){0,4}") {
         prop_assert_eq!(kernel_line::read(&line).0.check(), Ok(()));
     }
 }

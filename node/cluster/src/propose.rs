@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::auth::Actor;
+use model::command::Reject;
 use model::ids::RequestId;
 use model::limits::RESTORE_BYTES_MAX;
 use model::{Applied, Command, Envelope, Origin, Timestamp};
@@ -18,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::deadline;
 use crate::cluster::Cluster;
-use crate::error::ProposeError;
+use crate::error::{ProposeError, ReadError};
 use crate::message::{Answer, Ask, decode, encode};
 use crate::observer::Leadership;
 use crate::types::{Logged, Tc, TokioRuntime};
@@ -104,14 +105,44 @@ impl Cluster {
     pub(crate) async fn propose_here(&self, proposal: Proposal) -> Result<Applied, ProposeError> {
         let inner = self.inner();
         self.check_running().map_err(ProposeError::Failed)?;
+        if let Some(refused) = self.refused(&proposal.command, self.read_index()).await? {
+            return Ok(refused);
+        }
         let (envelope, bytes) = self.envelope(proposal)?;
         self.check_space()?;
         let _room = inner.in_flight.acquire_many(bytes).await;
         answered(inner.raft.client_write(Logged(Arc::new(envelope))).await)
     }
 
+    /// The answer to a command that not every node understands yet. It must not even get into the log: a node that cannot
+    /// read an entry gets nothing that comes after it. The level only rises, so `newest`, the index of a read begun now,
+    /// is asked for only by who knows of too low a level.
+    async fn refused(
+        &self,
+        command: &Command,
+        newest: impl Future<Output = Result<u64, ReadError>>,
+    ) -> Result<Option<Applied>, ProposeError> {
+        let needed = command.feature_level();
+        if needed <= self.state().feature_level {
+            return Ok(None);
+        }
+        let index = newest.await.map_err(|error| match error {
+            ReadError::Failed(reason) => ProposeError::Failed(reason),
+            _ => ProposeError::NoLeader,
+        })?;
+        self.applied_here(index).await;
+        let state = self.state();
+        let (index, level) = (state.index, state.feature_level);
+        let result = Err(Reject::FeatureLevel { needed, level });
+        Ok((needed > level).then_some(Applied { index, result }))
+    }
+
     /// Hands the command on to the leader and waits until what it changed is to be seen here as well.
     async fn hand_on(&self, proposal: &Proposal, leadership: Leadership) -> Result<Applied, ProposeError> {
+        // A leader of an older build would not understand the question.
+        if let Some(refused) = self.refused(&proposal.command, self.leaders_index(leadership)).await? {
+            return Ok(refused);
+        }
         let leader = self.target(leadership).ok_or(ProposeError::NoLeader)?;
         let ask = Ask::<TokioRuntime>::Propose(Box::new(proposal.clone()));
         let question = encode(&ask, &[])

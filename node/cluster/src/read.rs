@@ -64,7 +64,8 @@ impl Cluster {
         }
     }
 
-    async fn leaders_index(&self, leadership: Leadership) -> Result<u64, ReadError> {
+    /// The same, as the leader says.
+    pub(crate) async fn leaders_index(&self, leadership: Leadership) -> Result<u64, ReadError> {
         let leader = self.target(leadership).ok_or(ReadError::NoLeader)?;
         let question = encode(&Ask::<TokioRuntime>::Read, &[])
             .map_err(|error| ReadError::Failed(format!("the question cannot be encoded: {error}")))?;

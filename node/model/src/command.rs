@@ -6,7 +6,7 @@ use crate::app::AppSpec;
 use crate::auth::{Actor, SessionKey, Token, User};
 use crate::backup::{BUCKETS_FROM, BackupNote, Plan, Schedule};
 use crate::ids::RequestId;
-use crate::membership::{Applicant, Authority, JoinToken, NodeChange};
+use crate::membership::{Applicant, Authority, Availability, JoinToken, NodeChange};
 use crate::node::Node;
 use crate::settings::SettingsChange;
 use crate::state::State;
@@ -64,6 +64,8 @@ impl Command {
             | Self::SetLost { .. }
             | Self::PutJoinToken { .. }
             | Self::DeleteJoinToken { .. } => 2,
+            // A word that older programs do not know.
+            Self::ChangeNode { change, .. } if change.availability == Some(Availability::Quarantined) => 4,
             Self::ChangeNode { .. } | Self::MoveTasks { .. } => 3,
             Self::Fence { .. }
             | Self::HookAnswered { .. }

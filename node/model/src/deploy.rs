@@ -60,9 +60,10 @@ fn strategy(spec: &AppSpec, is_exclusive: bool) -> UpgradeStrategy {
     }
 }
 
-/// What the live tasks of `app` allow now. A deleted app wants nothing and starts nothing.
-pub fn next(app: &App) -> Next {
-    next_of(&strategy(&app.spec, app.is_exclusive()), &counts(app))
+/// What the live tasks of `app` allow now; `is_exclusive` as [`crate::State::is_exclusive`] says. A deleted app wants nothing
+/// and starts nothing.
+pub fn next(app: &App, is_exclusive: bool) -> Next {
+    next_of(&strategy(&app.spec, is_exclusive), &counts(app))
 }
 
 /// True if exactly the wanted instances live, all current and running.

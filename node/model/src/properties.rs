@@ -286,7 +286,7 @@ fn check_counts(before: &State, after: &State) {
     for (id, app) in &after.apps {
         let Some(old) = before.apps.get(id) else { continue };
         let launched = app.tasks.len() > old.tasks.len();
-        let (spec, is_exclusive) = (&app.spec, app.is_exclusive());
+        let (spec, is_exclusive) = (&app.spec, after.is_exclusive(app));
         let over = u64::from(spec.instances) * spec.upgrade.maximum_over.0 / 1_000_000;
         let capacity = u64::from(spec.instances) + if is_exclusive { 0 } else { over.max(1) };
         let live = app.tasks.values().filter(|task| task.reach != Reach::Inactive).count() as u64;

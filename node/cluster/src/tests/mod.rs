@@ -7,7 +7,9 @@ mod log_store;
 mod recovery;
 mod several;
 mod snapshots;
+mod story;
 mod suite;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;

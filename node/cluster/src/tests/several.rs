@@ -8,8 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::auth::Actor;
+use model::command::Reject;
 use model::ids::RequestId;
-use model::{ClusterId, NodeId};
+use model::settings::SettingsChange;
+use model::{ClusterId, Command, NodeId};
 use tempfile::TempDir;
 
 use crate::message::{Ask, encode};
@@ -186,6 +188,26 @@ async fn any_member_writes_and_reads() {
     let members = several.node(3).members();
     assert_eq!(members.iter().filter(|member| member.votes).count(), 3);
     assert_eq!(members[1].addresses, ["192.0.2.2:7300".parse().unwrap()]);
+    several.shutdown().await;
+}
+
+/// A member of an older build could not read the entry, nor get any that comes after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_not_every_member_understands_does_not_get_into_the_log() {
+    let several = Several::new(3).await;
+    let command = |level| Proposal { command: Command::RaiseFeatureLevel { level }, ..numbered(0) };
+    let change = SettingsChange { fence_hook: Some(String::new()), ..SettingsChange::default() };
+    let newer = Proposal { command: Command::ChangeSettings { change }, ..numbered(0) };
+    let (leader, follower) = (several.leader().await, several.follower().await);
+    let before = in_time("is written", leader.propose(numbered(1))).await.expect("applied").index;
+    for asked in [&leader, &follower] {
+        let answer = in_time("is answered", asked.propose(newer.clone())).await.expect("an answer");
+        assert_eq!(answer.result, Err(Reject::FeatureLevel { needed: 4, level: 1 }));
+    }
+    let raised = in_time("is raised", leader.propose(command(4))).await.expect("applied");
+    assert_eq!((raised.index, raised.result.is_ok()), (before + 1, true), "nothing came between");
+    let answer = in_time("is answered", follower.propose(newer)).await.expect("an answer");
+    assert_eq!(answer.result, Err(Reject::NotClaimed), "it is understood");
     several.shutdown().await;
 }
 

@@ -31,7 +31,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// Takes a snapshot now and has the log forget what it covers. (Metrics lag answers by a moment, so the state is
 /// asked what is applied; a trigger while another snapshot is made would be dropped.)
-async fn snapshot(cluster: &Cluster) -> u64 {
+pub(super) async fn snapshot(cluster: &Cluster) -> u64 {
     let applied = cluster.state().index;
     cluster.raft().trigger().snapshot().await.unwrap();
     until("the snapshot is there", || cluster.metrics().snapshot >= Some(applied)).await;

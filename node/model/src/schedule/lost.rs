@@ -23,15 +23,15 @@ pub fn fate(state: &State, app: &App, task: &Task) -> Option<Fate> {
     let spec = app.spec_of(task.version).unwrap_or(&app.spec);
     let UnreachableStrategy::After { inactive_ms, expunge_ms } = spec.unreachable else { return None };
     let (inactive_at, expunged_at) = (since.plus_ms(inactive_ms), since.plus_ms(expunge_ms));
+    if state.feature_level < LEASES_FROM {
+        return (!spec.is_exclusive()).then_some(Fate { inactive_at, expunged_at: inactive_at });
+    }
     if app.is_exclusive() {
         // It must not be there when its node comes back: forgotten at once.
         let at = member.fenced_at?.max(inactive_at);
         return Some(Fate { inactive_at: at, expunged_at: at });
     }
-    match state.feature_level >= LEASES_FROM {
-        true => Some(Fate { inactive_at, expunged_at: expunged_at.max(inactive_at) }),
-        false => Some(Fate { inactive_at, expunged_at: inactive_at }),
-    }
+    Some(Fate { inactive_at, expunged_at: expunged_at.max(inactive_at) })
 }
 
 /// What is to be given up at `now`, and when the next is.

@@ -80,7 +80,7 @@ impl Planner<'_> {
     }
 
     fn plan_app(&mut self, id: &AppId, app: &App) {
-        let next = deploy::next(app);
+        let next = deploy::next(app, self.state.is_exclusive(app));
         let surplus = kill::surplus(self.state, app, &next);
         let surplus = surplus.into_iter().map(|task| (task, KillReason::ScaledDown));
         let victims = kill::outdated(app, &next).into_iter().chain(surplus);

@@ -196,6 +196,12 @@ impl State {
         Some((app, app.tasks.get(id)?))
     }
 
+    /// True if no second task of `app` may run in the place of one. Before leases were kept, the definitions that tasks
+    /// still run did not count; nodes of that build judge plans as well, and all must judge alike.
+    pub fn is_exclusive(&self, app: &App) -> bool {
+        if self.feature_level >= LEASES_FROM { app.is_exclusive() } else { app.spec.is_exclusive() }
+    }
+
     /// Deployments of `app` that run now.
     pub fn deployments_of<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = &'a Arc<Deployment>> + 'a {
         self.deployments.values().filter(move |d| d.app == *app)

@@ -77,7 +77,10 @@ impl State {
         let id = launch.app;
         check(app.spec.version == launch.version, &format!("the version of {id}"))?;
         check(app.backoff.until() <= self.now, &format!("the launch delay of {id}"))?;
-        check(deploy::next(app).start > 0, &format!("the number of instances of {id}"))?;
+        check(
+            deploy::next(app, self.is_exclusive(app)).start > 0,
+            &format!("the number of instances of {id}"),
+        )?;
         let is_new = !self.task_apps.contains_key(launch.task)
             && app.history.iter().all(|ended| ended.task.id != *launch.task);
         check(is_new, &format!("task {}, which exists", launch.task))?;
@@ -97,7 +100,7 @@ impl State {
     fn kill(&mut self, task: &TaskId, reason: KillReason) -> Result<(), String> {
         let gone = || format!("task {task}");
         let (app, live) = self.task(task).ok_or_else(gone)?;
-        let next = deploy::next(app);
+        let next = deploy::next(app, self.is_exclusive(app));
         let allowed = if app.serves(live) { next.kill_surplus_running } else { next.kill_surplus };
         let is_right = live.is_wanted()
             && match reason {

@@ -5,6 +5,7 @@ use super::{events_since, spec};
 use crate::app::{AppSpec, UnreachableStrategy};
 use crate::command::Command;
 use crate::membership::{Availability, FLAP_WINDOW_MS, NodeChange};
+use crate::state::LEASES_FROM;
 use crate::task::{Reach, Task};
 use crate::testing::Lab;
 use crate::{NodeId, Timestamp};
@@ -148,4 +149,30 @@ fn a_node_that_is_lost_again_and_again_is_quarantined_until_a_person_says_otherw
     lab.must(Command::ChangeNode { node: NodeId(2), change });
     flap(&mut lab);
     assert_eq!(availability(&lab), Availability::Active, "the count begins anew");
+}
+
+/// Programs of that time judge the same plans.
+#[test]
+fn before_leases_only_the_present_definition_says_what_is_exclusive() {
+    let mut lab = Lab::new();
+    lab.must(Command::RaiseFeatureLevel { level: LEASES_FROM - 1 });
+    lab.put(exclusive(1));
+    lab.settle();
+    lab.put(spec(1, "a"));
+    lab.lead();
+    assert_eq!(lab.tasks().len(), 2, "the next one starts beside the one it replaces");
+    let app = lab.state.apps.values().next().expect("an app");
+    assert!(app.is_exclusive() && !lab.state.is_exclusive(app));
+    lab.must(Command::RaiseFeatureLevel { level: LEASES_FROM });
+    assert!(lab.state.is_exclusive(lab.state.apps.values().next().expect("an app")));
+}
+
+#[test]
+fn a_word_that_older_programs_do_not_know_has_its_level() {
+    let change = |availability| {
+        let change = NodeChange { availability: Some(availability), ..NodeChange::default() };
+        Command::ChangeNode { node: NodeId(1), change }.feature_level()
+    };
+    assert_eq!(change(Availability::Cordoned), 3);
+    assert_eq!(change(Availability::Quarantined), LEASES_FROM);
 }

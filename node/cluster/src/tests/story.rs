@@ -162,6 +162,14 @@ impl Story<'_> {
         self.from(4, json!({"do": "set_backup_schedule", "schedule": schedule})).await;
         let note = json!({"at": zero(), "index": 9, "bytes": 900, "secrets": true, "scheduled": true});
         self.from(4, json!({"do": "note_backup", "note": note})).await;
+        let bucket = json!({
+            "endpoint": "https://s3.example.com", "name": "kept", "prefix": "a/", "region": "us-east-1",
+            "access_key": "key", "secret_key": "secret", "path_style": true,
+        });
+        let locking = json!({"key": {"salt": vec![7; 16], "bytes": vec![8; 32]}});
+        let plan = json!({"every_hours": 6, "keep": 3, "locking": locking, "bucket": bucket});
+        self.from(5, json!({"do": "plan_backups", "plan": plan})).await;
+        self.from(5, json!({"do": "back_up_now"})).await;
     }
 
     /// One task of the app ends by itself, badly.

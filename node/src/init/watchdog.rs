@@ -51,7 +51,9 @@ nix::ioctl_read!(timeout, b'W', 7, libc::c_int);
 pub struct Watchdog {
     /// The first of them that is there is used.
     devices: Vec<PathBuf>,
-    /// The kernel's own may be loaded if there is none.
+    /// It is a machine of ours, whose kernel has one of its own.
+    is_ours: bool,
+    /// The kernel's own is taken if there is no other.
     or_software: bool,
     wanted: Option<Setting>,
     device: Option<Device>,
@@ -69,7 +71,7 @@ struct Device {
 impl Watchdog {
     /// That of this machine.
     pub fn of_the_machine() -> Self {
-        Self { devices: DEVICES.map(PathBuf::from).into(), or_software: true, ..Self::default() }
+        Self { devices: DEVICES.map(PathBuf::from).into(), is_ours: true, ..Self::default() }
     }
 
     /// This one only.
@@ -86,6 +88,18 @@ impl Watchdog {
             Setting::Off => self.let_go().map(|()| "off, as the settings say".to_owned()),
             Setting::Seconds(seconds) => self.take_up(seconds),
         })
+    }
+
+    /// From now on the kernel's own will do where there is no other. Loading it takes a tenth of a second on a slow machine,
+    /// for which the console does not wait. `None` if that changes nothing.
+    pub fn or_the_kernels(&mut self) -> Option<Result<String, String>> {
+        let is_news = !std::mem::replace(&mut self.or_software, self.is_ours) && self.or_software;
+        match self.wanted {
+            Some(Setting::Seconds(seconds)) if is_news && self.device.is_none() => {
+                Some(self.take_up(seconds))
+            }
+            _ => None,
+        }
     }
 
     /// How often it must be pinged; `None` without a watchdog. Milliseconds.
@@ -139,7 +153,10 @@ impl Watchdog {
             Some(device) => device,
             None => match self.open()? {
                 Some(device) => device,
-                None => return Ok("no hardware watchdog, nor one of the kernel".to_owned()),
+                None if self.or_software => {
+                    return Ok("no hardware watchdog, nor one of the kernel".to_owned());
+                }
+                None => return Ok("no hardware watchdog".to_owned()),
             },
         };
         let refusal = device.change(seconds);

@@ -16,7 +16,12 @@ impl Shell {
     }
 
     pub(super) fn watch_as(&mut self, setting: Setting) {
-        let Some(outcome) = self.watchdog.want(setting) else { return };
+        let outcome = self.watchdog.want(setting);
+        self.watchdog_changed(outcome);
+    }
+
+    fn watchdog_changed(&mut self, outcome: Option<Result<String, String>>) {
+        let Some(outcome) = outcome else { return };
         if let Err(fault) = &outcome {
             self.complain(&format!("the watchdog: {fault}"));
         }
@@ -52,6 +57,8 @@ impl Shell {
     }
 
     pub(super) fn agent_is_good(&mut self) {
+        let outcome = self.watchdog.or_the_kernels();
+        self.watchdog_changed(outcome);
         let forgotten = self.reboots.as_mut().map_or(Ok(()), Reboots::forget);
         if let Err(error) = forgotten {
             self.complain(&format!("the reboots for agents that hung cannot be forgotten: {error}"));

@@ -6,7 +6,6 @@ mod bridge;
 mod cuts;
 mod disk;
 mod host;
-mod image;
 mod machine;
 mod power;
 mod slots;

@@ -21,7 +21,9 @@ pub enum MemberRole {
     Voter,
     /// Has all of the log without a vote.
     Learner,
-    /// Does not follow the log yet.
+    /// Is told what happens by those that have the log.
+    Worker,
+    /// Let in, and nothing was heard of it yet.
     New,
 }
 

@@ -48,6 +48,8 @@ pub struct Recovery {
 pub enum RecoverError {
     #[error("this node is a cluster of one: there is nobody to give up")]
     Alone,
+    #[error("this node holds no log that it could go on with: recover on one that leads, votes or follows")]
+    NoLog,
     #[error("the majority answers: nothing is lost, and nodes that are gone can be removed as usual")]
     MajorityAnswers,
     #[error("type the name of this node, {name}, to confirm")]

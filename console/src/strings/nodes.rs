@@ -96,6 +96,7 @@ pub fn member_role(role: MemberRole) -> &'static str {
         MemberRole::Leader => "leads",
         MemberRole::Voter => "votes",
         MemberRole::Learner => "follows",
+        MemberRole::Worker => "works",
         MemberRole::New => "new",
     }
 }

@@ -47,6 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         node: NodeId(1),
         start: Start::Alone,
         timers: Timers::default(),
+        contacts: Vec::new(),
         reserve_bytes: 0,
     };
     let cluster = Cluster::open(config, Arc::new(NoWire)).await?;

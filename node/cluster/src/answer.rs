@@ -7,38 +7,67 @@ use bytes::Bytes;
 use model::NodeId;
 use openraft::AsyncRuntime;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Assignment, Cluster, Part};
 use crate::machine::{Keep, Machine};
 use crate::message::{Answer, Ask, decode, encode};
 use crate::snapshot;
+use crate::stream;
 use crate::types::{Snapshot, Tc, TokioRuntime};
 
 impl Cluster {
     /// Answers a question of `from`, a member whose name the wire has proved. What cannot be understood, or is said in
     /// another's name, is refused with the reason; the answer is bytes for the same wire.
     pub async fn answer(&self, from: NodeId, question: &[u8]) -> Bytes {
-        let answer = match decode::<Ask<TokioRuntime>>(question) {
+        let (answer, payload) = match decode::<Ask<TokioRuntime>>(question) {
             Ok((ask, payload)) => match speaks_for_another(from, &ask) {
-                Some(other) => Answer::Refused(format!("node {from} may not speak for node {other}")),
+                Some(other) => refused(&format!("node {from} may not speak for node {other}")),
                 None => self.act(from, ask, payload).await,
             },
-            Err(error) => Answer::Refused(error.to_string()),
+            Err(error) => refused(&error),
         };
-        encode(&answer, &[]).unwrap_or_else(|error| {
+        encode(&answer, &payload).unwrap_or_else(|error| {
             tracing::error!(%error, %from, "an answer cannot be encoded");
             Bytes::new()
         })
     }
 
-    async fn act(&self, from: NodeId, ask: Ask<TokioRuntime>, payload: &[u8]) -> Answer<TokioRuntime> {
-        match ask {
-            Ask::Propose(proposal) => return Answer::Propose(self.propose_here(*proposal).await),
-            Ask::Read => return Answer::Read(self.read_index().await),
-            Ask::Append(_) => self.inner().heard.store(self.now().0, Ordering::Relaxed),
-            _ => {}
+    /// The answer, and what follows its line.
+    async fn act(
+        &self,
+        from: NodeId,
+        ask: Ask<TokioRuntime>,
+        payload: &[u8],
+    ) -> (Answer<TokioRuntime>, Vec<u8>) {
+        let inner = self.inner();
+        let plain = |answer| (answer, Vec::new());
+        match (ask, &inner.part) {
+            (Ask::Propose(proposal), _) => plain(Answer::Propose(self.propose_here(*proposal).await)),
+            (Ask::Read, _) => plain(Answer::Read(self.read_index().await)),
+            (Ask::Pulse, _) => {
+                self.pulsed(from);
+                plain(Answer::Pulse)
+            }
+            (Ask::Follow(seen), Part::Server(server)) => {
+                self.news(server, seen).await.unwrap_or_else(|error| refused(&error))
+            }
+            (Ask::Holders, Part::Server(server)) => plain(Answer::Holders(stream::holders(server))),
+            (Ask::Append(_) | Ask::Install { .. }, Part::Worker(_)) => {
+                inner.reassign(Assignment::Server);
+                refused(&"this node begins a log first")
+            }
+            (_, Part::Worker(_)) => refused(&"this node holds no log"),
+            (ask, Part::Server(server)) => {
+                if matches!(ask, Ask::Append(_)) {
+                    inner.heard.store(self.now().0, Ordering::Relaxed);
+                }
+                plain(consent(&server.raft, from, ask, payload).await)
+            }
         }
-        consent(&self.inner().raft, from, ask, payload).await
     }
+}
+
+fn refused(reason: &dyn std::fmt::Display) -> (Answer<TokioRuntime>, Vec<u8>) {
+    (Answer::Refused(reason.to_string()), Vec::new())
 }
 
 /// What consensus answers to consensus, on any runtime.
@@ -69,7 +98,9 @@ pub(crate) async fn consent<R: AsyncRuntime, K: Keep>(
                 Err(error) => refused(&error),
             }
         }
-        Ask::Propose(_) | Ask::Read => Answer::Refused("is no question of consensus".to_owned()),
+        Ask::Propose(_) | Ask::Read | Ask::Follow(_) | Ask::Pulse | Ask::Holders => {
+            Answer::Refused("is no question of consensus".to_owned())
+        }
     }
 }
 
@@ -80,7 +111,7 @@ pub(crate) fn speaks_for_another<R: AsyncRuntime>(from: NodeId, ask: &Ask<R>) ->
         Ask::Vote(request) | Ask::PreVote(request) => &request.vote,
         Ask::TakeOver(request) => request.from_leader(),
         Ask::Install { vote } => vote,
-        Ask::Propose(_) | Ask::Read => return None,
+        Ask::Propose(_) | Ask::Read | Ask::Follow(_) | Ask::Pulse | Ask::Holders => return None,
     };
     let named = NodeId(vote.leader_id.voted_for);
     (named != from).then_some(named)

@@ -56,6 +56,11 @@ pub fn deadline(after: Duration) -> Instant {
     Instant::now() + after
 }
 
+/// Milliseconds since `at`, by the clock that timers run on; 0 while it is still to come.
+pub fn elapsed_ms(at: Instant) -> u64 {
+    u64::try_from(Instant::now().saturating_duration_since(at).as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Milliseconds since this machine booted, suspended time included.
 fn boottime_ms() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("every Linux has this clock");

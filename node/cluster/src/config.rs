@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use model::{ClusterId, NodeId};
 use openraft::SnapshotPolicy;
 
+use crate::wire::Target;
+
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The state folder: `raft.db`, `snapshots/`, `ballast` and `lock` live in it.
@@ -12,6 +14,8 @@ pub struct Config {
     /// This installation's identity. A folder of another node is refused.
     pub node: NodeId,
     pub start: Start,
+    /// Members to ask as long as this node knows of no others.
+    pub contacts: Vec<Target>,
     pub timers: Timers,
     /// Proposals are refused while less is free on the state folder's file system.
     pub reserve_bytes: u64,
@@ -25,6 +29,9 @@ pub enum Start {
     /// A member of this cluster: it keeps still until the leader sends it the log. A folder of another cluster, or of
     /// a cluster of one, is refused.
     Join(ClusterId),
+    /// A member of this cluster without the log: it is told what happens by those that have it. What this folder held
+    /// of a log is removed.
+    Work(ClusterId),
 }
 
 /// Raft's timers in milliseconds. A dead leader is replaced after `election_max` plus a random time between

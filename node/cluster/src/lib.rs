@@ -6,9 +6,11 @@
 //! `cluster` is the handle; `propose` and `read` work from any server, `membership` says who takes part; `storage` opens
 //! the state folder, `recovery` does there what was ordered for a node whose majority is lost; `machine` applies; `log_store`
 //! and `snapshot` keep; `observer` watches; `network` asks other servers over a `wire` that the caller brings, `answer` is
-//! its other end and `message` what passes; `clock` tells the time and `space` what is left of the disk; `simulated` is the
+//! its other end and `message` what passes; `stream` tells members without the log what happens, `worker` is such a
+//! member, `absence` how a server learns that it has become one; `clock` tells the time and `space` what is left of the disk; `simulated` is the
 //! same without threads, files and time.
 
+mod absence;
 mod answer;
 mod clock;
 mod cluster;
@@ -29,10 +31,12 @@ pub mod simulated;
 mod snapshot;
 mod space;
 mod storage;
+mod stream;
 mod types;
 mod wire;
+mod worker;
 
-pub use cluster::{Cluster, Metrics};
+pub use cluster::{Assignment, Cluster, Metrics};
 pub use config::{Config, Start, Timers};
 pub use error::{Failure, MembershipError, OpenError, ProposeError, ReadError};
 pub use membership::{Member, Progress};

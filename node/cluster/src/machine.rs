@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::clock::ClusterClock;
 use crate::snapshot::{Snapshots, Stored};
 use crate::space::Space;
-use crate::types::{Answer, LogId, Logged, Snapshot, SnapshotMeta, StoredMembership, Tc};
+use crate::types::{Answer, Entry, LogId, Logged, Snapshot, SnapshotMeta, StoredMembership, Tc};
 
 /// Where snapshots are kept: a folder, or what the simulation has for one.
 pub trait Keep: Send + Sync + 'static {
@@ -54,6 +54,8 @@ pub struct Machine<K = Folder> {
     last_applied: Option<LogId>,
     membership: StoredMembership,
     published: watch::Sender<Arc<State>>,
+    /// Index of the last entry that is in the published state.
+    applied: watch::Sender<Option<u64>>,
     shared: Shared<K>,
 }
 
@@ -80,18 +82,50 @@ impl<K: Keep> Machine<K> {
         };
         clock.observe(state.now);
         let published = watch::Sender::new(Arc::new(state.clone()));
+        let last_applied = meta.last_log_id;
+        let applied = watch::Sender::new(last_applied.map(|id| id.index));
         let current = Arc::new(Mutex::new(stored));
         let shared = Shared { clock, keep: Arc::new(keep), current };
-        Self { state, last_applied: meta.last_log_id, membership: meta.last_membership, published, shared }
+        Self { state, last_applied, membership: meta.last_membership, published, applied, shared }
+    }
+
+    /// Index of the last entry applied. Wakes after the state that has it is published.
+    pub fn applied(&self) -> watch::Receiver<Option<u64>> {
+        self.applied.subscribe()
+    }
+
+    pub fn last_applied(&self) -> Option<LogId> {
+        self.last_applied
+    }
+
+    /// As of the last entry applied.
+    pub fn membership(&self) -> &StoredMembership {
+        &self.membership
     }
 
     pub fn watch(&self) -> watch::Receiver<Arc<State>> {
         self.published.subscribe()
     }
 
-    fn publish(&self) {
+    pub fn publish(&self) {
         self.shared.clock.observe(self.state.now);
         self.published.send_replace(Arc::new(self.state.clone()));
+        self.applied.send_replace(self.last_applied.map(|id| id.index));
+    }
+
+    /// Takes in one committed entry. Readers see it once it is published.
+    pub fn take(&mut self, entry: Entry) -> io::Result<Answer> {
+        let id = entry.log_id;
+        let answer = match entry.payload {
+            EntryPayload::Blank => Answer(None),
+            EntryPayload::Normal(Logged(envelope)) => Answer(Some(self.apply_command(id.index, &envelope)?)),
+            EntryPayload::Membership(membership) => {
+                self.membership = StoredMembership::new(Some(id), membership);
+                Answer(None)
+            }
+        };
+        self.last_applied = Some(id);
+        Ok(answer)
     }
 
     /// Applies one command, or says why this program must not go on.
@@ -129,18 +163,7 @@ impl<R: AsyncRuntime, K: Keep> RaftStateMachine<Tc<R>> for Machine<K> {
     {
         let mut answers: Vec<(ApplyResponder<Tc<R>>, Answer)> = Vec::new();
         while let Some((entry, responder)) = entries.try_next().await? {
-            let id = entry.log_id;
-            let answer = match entry.payload {
-                EntryPayload::Blank => Answer(None),
-                EntryPayload::Normal(Logged(envelope)) => {
-                    Answer(Some(self.apply_command(id.index, &envelope)?))
-                }
-                EntryPayload::Membership(membership) => {
-                    self.membership = StoredMembership::new(Some(id), membership);
-                    Answer(None)
-                }
-            };
-            self.last_applied = Some(id);
+            let answer = self.take(entry)?;
             answers.extend(responder.map(|responder| (responder, answer)));
         }
         self.publish();

@@ -2,15 +2,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use model::NodeId;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{AsyncRuntime, ChangeMembers, Instant, RaftMetrics};
+use tokio::time::Instant as Moment;
 
-use crate::cluster::Cluster;
+use crate::clock::{deadline, elapsed_ms};
+use crate::cluster::{Cluster, Part};
 use crate::error::MembershipError;
-use crate::types::{LogId, Peer, RaftNodeId, Tc};
+use crate::types::{LogId, Peer, RaftNodeId, StoredMembership, Tc};
+
+/// How long a member is not taken for lost that has just left the log.
+const BEGIN_ANEW: Duration = Duration::from_secs(15);
+
+/// When members without the log were heard last, in one term.
+#[derive(Debug, Default)]
+pub(crate) struct Pulses {
+    term: u64,
+    heard: BTreeMap<NodeId, Moment>,
+}
+
+impl Pulses {
+    /// Those of `term`; what was heard in another is forgotten.
+    fn of(&mut self, term: u64) -> &mut BTreeMap<NodeId, Moment> {
+        if self.term != term {
+            *self = Self { term, heard: BTreeMap::new() };
+        }
+        &mut self.heard
+    }
+}
 
 /// One member as the newest configuration known here names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +56,39 @@ pub struct Progress {
 impl Cluster {
     /// By id. Empty before the first configuration is known.
     pub fn members(&self) -> Vec<Member> {
-        members(&self.inner().raft.metrics().borrow_watched())
+        match &self.inner().part {
+            Part::Server(server) => members(&server.raft.metrics().borrow_watched()),
+            Part::Worker(worker) => worker.members.borrow().clone(),
+        }
     }
 
     /// Of every other member, if this node leads; else empty.
     pub fn progress(&self) -> BTreeMap<NodeId, Progress> {
-        progress(&self.inner().raft.metrics().borrow_watched(), self.node())
+        match &self.inner().part {
+            Part::Server(server) => progress(&server.raft.metrics().borrow_watched(), self.node()),
+            Part::Worker(_) => BTreeMap::new(),
+        }
+    }
+
+    /// Milliseconds since each other member was last heard of, if this node leads; else empty. Those that hold the log
+    /// are heard by their answers, others by their pulses; `None` before the first.
+    pub fn silence(&self) -> BTreeMap<NodeId, Option<u64>> {
+        let leadership = *self.inner().leadership.borrow();
+        if !leadership.is_self {
+            return BTreeMap::new();
+        }
+        let mut silence: BTreeMap<_, _> =
+            self.progress().into_iter().map(|(node, progress)| (node, progress.silent_ms)).collect();
+        for (node, at) in self.inner().pulses().of(leadership.term) {
+            silence.entry(*node).or_insert(Some(elapsed_ms(*at)));
+        }
+        silence
+    }
+
+    /// A member without the log is there.
+    pub(crate) fn pulsed(&self, node: NodeId) {
+        let term = self.inner().leadership.borrow().term;
+        self.inner().pulses().of(term).insert(node, deadline(Duration::ZERO));
     }
 
     /// Lets `node` follow the log, or makes new addresses of it known. Returns when the change is committed, not when
@@ -64,6 +114,9 @@ impl Cluster {
 
     /// Forgets a member that does not vote. This node must lead.
     pub async fn remove_follower(&self, node: NodeId) -> Result<(), MembershipError> {
+        // It has to notice that it holds the log no more, and to begin anew without it.
+        let term = self.inner().leadership.borrow().term;
+        self.inner().pulses().of(term).insert(node, deadline(BEGIN_ANEW));
         self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node.0]))).await
     }
 
@@ -71,13 +124,15 @@ impl Cluster {
     /// cancel it by a time limit. From the call on this node accepts no writes until it is known who leads.
     pub async fn hand_over(&self, node: NodeId) -> Result<(), MembershipError> {
         let mut leadership = self.leadership();
-        self.inner().raft.trigger().transfer_leader(node.0).await.map_err(|fatal| failed(&fatal))?;
+        let raft = self.raft().ok_or(MembershipError::NoLeader)?;
+        raft.trigger().transfer_leader(node.0).await.map_err(|fatal| failed(&fatal))?;
         let gone = leadership.wait_for(|now| now.leader.is_some() && !now.is_self).await;
         gone.map(|_| ()).map_err(|error| failed(&error))
     }
 
     async fn change(&self, change: ChangeMembers<RaftNodeId, Peer>) -> Result<(), MembershipError> {
-        match self.inner().raft.change_membership(change, true).await {
+        let raft = self.raft().ok_or(MembershipError::NoLeader)?;
+        match raft.change_membership(change, true).await {
             Ok(_) => Ok(()),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(MembershipError::NoLeader),
             Err(RaftError::APIError(error)) => Err(failed(&error)),
@@ -87,13 +142,17 @@ impl Cluster {
 }
 
 pub(crate) fn members<R: AsyncRuntime>(metrics: &RaftMetrics<Tc<R>>) -> Vec<Member> {
-    let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+    members_of(&metrics.membership_config)
+}
+
+pub(crate) fn members_of(configuration: &StoredMembership) -> Vec<Member> {
+    let voters: BTreeSet<u64> = configuration.voter_ids().collect();
     let member = |(&id, peer): (&u64, &Peer)| Member {
         node: NodeId(id),
         addresses: peer.addresses.clone(),
         votes: voters.contains(&id),
     };
-    metrics.membership_config.nodes().map(member).collect()
+    configuration.nodes().map(member).collect()
 }
 
 pub(crate) fn progress<R: AsyncRuntime>(

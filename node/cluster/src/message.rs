@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ProposeError, ReadError};
 use crate::propose::Proposal;
+use crate::stream::{Holders, News, Seen};
 use crate::types::{Tc, Vote};
 
 /// Format of the messages of this program.
@@ -33,6 +34,12 @@ pub enum Ask<R: AsyncRuntime> {
     Propose(Box<Proposal>),
     /// At which index a read begun now sees every acknowledged write.
     Read,
+    /// What came after `seen`, for a member without the log: answered once there is something, or after a moment.
+    Follow(Seen),
+    /// A member without the log is there. For the leader.
+    Pulse,
+    /// Who holds the log.
+    Holders,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,6 +51,10 @@ pub enum Answer<R: AsyncRuntime> {
     Install(SnapshotResponse<Tc<R>>),
     Propose(Result<Applied, ProposeError>),
     Read(Result<u64, ReadError>),
+    /// Where `snapshot` is set, its bytes follow the line.
+    News(Box<News>),
+    Pulse,
+    Holders(Holders),
     /// The question was not acted on.
     Refused(String),
 }

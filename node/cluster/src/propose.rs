@@ -111,7 +111,8 @@ impl Cluster {
         let (envelope, bytes) = self.envelope(proposal)?;
         self.check_space()?;
         let _room = inner.in_flight.acquire_many(bytes).await;
-        answered(inner.raft.client_write(Logged(Arc::new(envelope))).await)
+        let raft = self.raft().ok_or(ProposeError::NoLeader)?;
+        answered(raft.client_write(Logged(Arc::new(envelope))).await)
     }
 
     /// The answer to a command that not every node understands yet. It must not even get into the log: a node that cannot

@@ -56,7 +56,8 @@ impl Cluster {
     /// The log index that a read begun now must see, as this node, which must lead, confirms it with a majority.
     pub(crate) async fn read_index(&self) -> Result<u64, ReadError> {
         self.check_running().map_err(ReadError::Failed)?;
-        match self.inner().raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
+        let raft = self.raft().ok_or(ReadError::NoLeader)?;
+        match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
             Ok(_) => Ok(self.state().index),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => Err(ReadError::NoLeader),
             Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(ReadError::NoQuorum),

@@ -1,16 +1,19 @@
 //! The state folder: what is opened, in which order, and who may.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
+use model::ClusterId;
 use tokio::sync::watch;
 
 use crate::clock::ClusterClock;
 use crate::config::{Config, Start};
 use crate::error::{Failure, OpenError};
+use crate::log_store::db::Db;
 use crate::log_store::{LogStore, db};
 use crate::machine::{Folder, Machine};
 use crate::recovery;
@@ -23,6 +26,9 @@ pub const WAL_FILE: &str = "raft.db-wal";
 
 /// And its shared memory.
 const SHM_FILE: &str = "raft.db-shm";
+const SNAPSHOTS_FOLDER: &str = "snapshots";
+/// Where a member without the log keeps the state.
+const KEPT_FOLDER: &str = "kept";
 
 /// Everything on disk, opened and checked.
 pub struct Storage {
@@ -46,7 +52,8 @@ impl Storage {
         if let Start::Join(_) = config.start {
             set_aside(dir)?;
         }
-        let snapshots = Snapshots::open(dir.join("snapshots"), delete_limit.clone())?;
+        begin_from_kept(config)?;
+        let snapshots = Snapshots::open(dir.join(SNAPSHOTS_FOLDER), delete_limit.clone())?;
         let path = dir.join(LOG_FILE);
         if !path.exists() && !snapshots.names().map_err(io("list snapshots in"))?.is_empty() {
             return Err(OpenError::LogMissing { path });
@@ -65,6 +72,39 @@ impl Storage {
     }
 }
 
+/// What a member without the log has on disk, opened and checked.
+pub struct Kept {
+    pub lock: File,
+    pub machine: Machine,
+    pub clock: Arc<ClusterClock>,
+    pub space: Arc<Space>,
+}
+
+impl Kept {
+    /// Blocks. What this folder held of a log goes: its node was told that it holds it no more. A state of another
+    /// cluster than `of` goes as well.
+    pub fn open(config: &Config, of: ClusterId) -> Result<Self, OpenError> {
+        let dir = &config.dir;
+        let io = |what| move |source| OpenError::Io { what, path: dir.clone(), source };
+        fs::create_dir_all(dir).map_err(io("create"))?;
+        let lock = lock(&dir.join("lock"))?;
+        let space = Arc::new(Space::open(dir, config.reserve_bytes).map_err(io("reserve room in"))?);
+        keep_snapshots(dir)?;
+        remove_log(dir)?;
+        let snapshots = || Snapshots::open(dir.join(KEPT_FOLDER), Arc::default());
+        let mut kept = snapshots()?;
+        let mut stored = kept.load()?;
+        if stored.as_ref().is_some_and(|stored| stored.state.cluster != Some(of)) {
+            remove_folder(&dir.join(KEPT_FOLDER))?;
+            (kept, stored) = (snapshots()?, None);
+        }
+        let clock = Arc::new(ClusterClock::new());
+        let keep = Folder { snapshots: Arc::new(kept), space: space.clone() };
+        let machine = Machine::new(stored, keep, clock.clone());
+        Ok(Self { lock, machine, clock, space })
+    }
+}
+
 /// Who joins leaves its own cluster of one behind, which nobody has claimed: no one was ever promised anything by it.
 fn set_aside(dir: &Path) -> Result<(), OpenError> {
     let path = dir.join(LOG_FILE);
@@ -72,22 +112,52 @@ fn set_aside(dir: &Path) -> Result<(), OpenError> {
         return Ok(());
     }
     tracing::info!(path = %path.display(), "this node's own log, of an unclaimed cluster of one, is removed");
-    // The log last: until it is gone, the next start does all of this again.
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError::Io { what: "remove", path, source }
-    };
-    let snapshots = dir.join("snapshots");
-    if snapshots.exists() {
-        fs::remove_dir_all(&snapshots).map_err(io(&snapshots))?;
+    remove_log(dir)
+}
+
+/// Who begins to hold the log has its state from the time without it. The log first: a snapshot beside none would be one
+/// whose log was lost.
+fn begin_from_kept(config: &Config) -> Result<(), OpenError> {
+    let (kept, snapshots) = (config.dir.join(KEPT_FOLDER), config.dir.join(SNAPSHOTS_FOLDER));
+    if !kept.exists() {
+        return Ok(());
     }
+    Db::open(&config.dir.join(LOG_FILE), config.node, config.start)?;
+    remove_folder(&snapshots)?;
+    rename(&kept, &snapshots)
+}
+
+/// Who held the log begins with the state of its last snapshot.
+fn keep_snapshots(dir: &Path) -> Result<(), OpenError> {
+    let (kept, snapshots) = (dir.join(KEPT_FOLDER), dir.join(SNAPSHOTS_FOLDER));
+    if kept.exists() || !snapshots.exists() { Ok(()) } else { rename(&snapshots, &kept) }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), OpenError> {
+    fs::rename(from, to).map_err(|source| OpenError::Io { what: "rename", path: from.to_owned(), source })
+}
+
+/// The log last: until it is gone, the next start does all of this again.
+fn remove_log(dir: &Path) -> Result<(), OpenError> {
+    remove_folder(&dir.join(SNAPSHOTS_FOLDER))?;
     for name in [WAL_FILE, SHM_FILE, LOG_FILE] {
-        let path = dir.join(name);
-        if path.exists() {
-            fs::remove_file(&path).map_err(io(&path))?;
-        }
+        gone(fs::remove_file(dir.join(name)), &dir.join(name))?;
     }
     Ok(())
+}
+
+fn remove_folder(path: &Path) -> Result<(), OpenError> {
+    gone(fs::remove_dir_all(path), path)
+}
+
+/// What was not there is gone as well.
+fn gone(removed: io::Result<()>, path: &Path) -> Result<(), OpenError> {
+    match removed {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(OpenError::Io { what: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A snapshot folder that was put beside another cluster's log would mix two histories.
@@ -104,7 +174,7 @@ fn check_cluster(store: &LogStore, stored: Option<&Stored>, path: &Path) -> Resu
 /// Votes given in one cluster must never count in another.
 fn check_start(store: &LogStore, start: Start, path: &Path) -> Result<(), OpenError> {
     match (start, store.cluster()) {
-        (Start::Alone, _) => Ok(()),
+        (Start::Alone | Start::Work(_), _) => Ok(()),
         (Start::Join(wanted), Some(found)) if found == wanted => Ok(()),
         (Start::Join(wanted), found) => {
             let found = found.map_or("a cluster of one".to_owned(), |found| format!("cluster {found}"));

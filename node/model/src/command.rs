@@ -33,7 +33,7 @@ pub struct Envelope {
 pub const FORMAT: u32 = 1;
 
 /// The highest `State.feature_level` this program understands.
-pub const FEATURE_LEVEL: u32 = 5;
+pub const FEATURE_LEVEL: u32 = 6;
 
 /// An entry of the log that this program cannot apply. The node must stop: skipping it would fork the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

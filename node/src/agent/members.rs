@@ -80,11 +80,10 @@ async fn keep(
     if state.members.is_empty() {
         return Ok(());
     }
-    let progress = cluster.progress();
-    let silence = progress.iter().map(|(node, progress)| (*node, progress.silent_ms)).collect();
+    let silence = cluster.silence();
     let watched = &mut care.watched;
     for (node, lost) in watched.changes(state, machine.node, &silence) {
-        tracing::warn!(%node, lost, silent_ms = ?progress.get(&node).and_then(|p| p.silent_ms), "a member's answers");
+        tracing::warn!(%node, lost, silent_ms = ?silence.get(&node).copied().flatten(), "a member's answers");
         propose(cluster, Command::SetLost { node, lost }).await?;
     }
     watched.see(state, clock::now());
@@ -102,7 +101,7 @@ async fn keep(
         tracing::warn!(%node, "nothing exclusive runs there any more: its lease is over");
         propose(cluster, Command::Fence { node, lost_since }).await?;
     }
-    follow(cluster, machine.node, state, &progress).await
+    follow(cluster, machine.node, state, &cluster.progress()).await
 }
 
 /// What the cluster needs before it can take in anybody.
@@ -126,7 +125,7 @@ fn groundwork(machine: &Machine, own: &Own, state: &State) -> anyhow::Result<Opt
     Ok((founds.feature_level() <= state.feature_level).then_some(founds))
 }
 
-/// Makes the members of the log those of the state.
+/// Makes the members of the log those that are to hold it.
 async fn follow(
     cluster: &Cluster,
     own: NodeId,
@@ -142,7 +141,7 @@ async fn follow(
     };
     let log: Vec<Participant> = known.iter().map(participant).collect();
     let last = cluster.metrics().last_log.unwrap_or(0);
-    let Some(change) = servers::next_change(own, state, &log, last) else { return Ok(()) };
+    let Some(change) = servers::next_change(own, state, &log, last, cluster.now()) else { return Ok(()) };
     tracing::info!(?change, "who takes part in the log changes");
     match change {
         Change::Follow { node, peers } => Ok(cluster.add_follower(node, peers).await?),
@@ -152,7 +151,7 @@ async fn follow(
     }
 }
 
-/// A leader that was removed hands over, and the next one removes it from the log.
+/// A leader that is to hold the log no more hands over, and the next one removes it from the log.
 async fn leave(
     cluster: &Cluster,
     known: &[Member],
@@ -160,10 +159,10 @@ async fn leave(
 ) -> anyhow::Result<()> {
     match successor(cluster.node(), known, progress) {
         Some(next) => {
-            tracing::info!(%next, "this node was removed and hands over");
+            tracing::info!(%next, "this node is to hold the log no more and hands over");
             Ok(cluster.hand_over(next).await?)
         }
-        None => anyhow::bail!("this node was removed, and no other voter has caught up"),
+        None => anyhow::bail!("this node is to hold the log no more, and no other voter has caught up"),
     }
 }
 

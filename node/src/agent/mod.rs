@@ -36,12 +36,14 @@ mod sweep;
 mod work;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use cluster::{Cluster, Start, Timers};
+use axum::Router;
+use cluster::{Assignment, Cluster, Start, Target, Timers};
+use model::State;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +58,7 @@ use crate::network::subnet::Subnet;
 use crate::peers::credentials::Keeper;
 use crate::peers::join::{self, Newcomer};
 use crate::peers::key::PublicKey;
-use crate::peers::membership::Membership;
+use crate::peers::membership::{Contact, Membership};
 use crate::peers::relay::Relay;
 use crate::peers::token::Token;
 use crate::peers::wire::TlsWire;
@@ -64,6 +66,8 @@ use crate::peers::{self, key, membership};
 use crate::proxy;
 pub use node_loop::caught_up;
 
+/// The boot phase of a member that knows nothing yet.
+const HEARING: &str = "word from the cluster";
 /// What a leader that ends waits for its successor: an election would take as long.
 const HAND_OVER: Duration = Duration::from_secs(1);
 
@@ -193,11 +197,13 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let own = members::Own { fingerprint: key::fingerprint(&key), port: args.peers.port() };
     let keeper = Keeper::new(args.paths.state.clone(), node, key, membership.as_ref())
         .context("this node's certificate")?;
-    let member_of = membership.filter(|membership| membership.joined);
+    let is_member = membership.is_some();
+    let contact = |known: Contact| Target { node: known.node, addresses: known.addresses };
     let config = cluster::Config {
         dir: args.paths.state.clone(),
         node,
-        start: member_of.map_or(Start::Alone, |membership| Start::Join(membership.cluster)),
+        start: membership.as_ref().map_or(Start::Alone, Membership::start),
+        contacts: membership.into_iter().flat_map(|known| known.contacts).map(contact).collect(),
         timers: Timers::default(),
         reserve_bytes: args.state_reserve * 1024 * 1024,
     };
@@ -264,7 +270,13 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let relay = Arc::new(Relay { cluster: cluster.clone(), wire });
     let router = api::router(backend.clone()).merge(console::router(backend));
     let router = router.layer(axum::middleware::from_fn_with_state(relay, peers::relay::layer));
-    ready.send_replace(Some(router));
+    if is_member && !cluster.state().is_claimed() {
+        // To people it would look like a node that anybody may claim.
+        init.phase(HEARING, false);
+        tokio::spawn(open_once_told(cluster.watch(), ready, router, init.clone()));
+    } else {
+        ready.send_replace(Some(router));
+    }
     init.phase("console", true);
     tokio::spawn(slot::run(args.paths.clone(), args.http, init.clone(), shutdown.clone()));
 
@@ -288,6 +300,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         error = work => Err(error),
         // Init starts it again at once, as a member.
         () = joined.cancelled() => Ok(()),
+        assignment = cluster.assigned() => assign(&args.paths.state, assignment),
         () = terminated() => Ok(()),
     };
     hand_over(&cluster).await;
@@ -325,6 +338,29 @@ async fn member(
     let joined = join::join(&token, &newcomer, state, told).await?;
     init.phase("joining a cluster", true);
     Ok(Some(joined))
+}
+
+/// Opens the front doors of a member once it has heard what its cluster is.
+async fn open_once_told(
+    mut states: watch::Receiver<Arc<State>>,
+    ready: watch::Sender<Option<Router>>,
+    router: Router,
+    init: init_link::InitLink,
+) {
+    if states.wait_for(|state| state.is_claimed()).await.is_ok() {
+        ready.send_replace(Some(router));
+        init.phase(HEARING, true);
+    }
+}
+
+/// Writes down what this node is from its next start on, which is at once.
+fn assign(state: &Path, assignment: Assignment) -> anyhow::Result<()> {
+    let known = membership::load(state).context("this node's membership")?;
+    let mut membership = known.context("this node is a member, and nothing says of what")?;
+    membership.assign(assignment);
+    membership::save(state, &membership).context("this node's membership")?;
+    tracing::info!(?assignment, "starting anew");
+    Ok(())
 }
 
 /// A leader that ends on purpose leaves no gap: another leads before it is gone.

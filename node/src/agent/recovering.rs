@@ -16,6 +16,9 @@ pub async fn prospects(backend: &NodeBackend) -> Result<Prospects, RecoverError>
     if cluster.state().members.len() < 2 {
         return Err(RecoverError::Alone);
     }
+    if !cluster.holds_log() {
+        return Err(RecoverError::NoLog);
+    }
     match cluster.read().await {
         Ok(_) => return Err(RecoverError::MajorityAnswers),
         Err(ReadError::NoLeader | ReadError::NoQuorum | ReadError::Behind) => {}

@@ -27,7 +27,7 @@ pub fn members(cluster: &Cluster) -> Vec<MemberStatus> {
             id: *id,
             name: node.map_or_else(|| id.to_string(), |node| node.name.clone()),
             addresses: member.addresses.clone(),
-            role: role(*id, leader, &known),
+            role: role(*id, leader, &known, node.is_some()),
             reach,
             lost_since: member.lost_since,
             fenced_at: member.fenced_at,
@@ -42,11 +42,12 @@ pub fn members(cluster: &Cluster) -> Vec<MemberStatus> {
     state.members.iter().map(one).collect()
 }
 
-fn role(id: NodeId, leader: Option<NodeId>, known: &[Member]) -> MemberRole {
+fn role(id: NodeId, leader: Option<NodeId>, known: &[Member], has_come_up: bool) -> MemberRole {
     match known.iter().find(|known| known.node == id) {
         _ if leader == Some(id) => MemberRole::Leader,
         Some(known) if known.votes => MemberRole::Voter,
         Some(_) => MemberRole::Learner,
+        None if has_come_up => MemberRole::Worker,
         None => MemberRole::New,
     }
 }

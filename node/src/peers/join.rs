@@ -9,14 +9,14 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use cluster::{Cluster, Proposal};
 use model::auth::Actor;
-use model::membership::Applicant;
+use model::membership::{Applicant, Member};
 use model::{ClusterId, Command, NodeId, Origin};
 use rcgen::PublicKeyData;
 use serde::{Deserialize, Serialize};
 
 use super::authority;
 use super::key::{PublicKey, fingerprint, fingerprint_of};
-use super::membership::{self, Membership};
+use super::membership::{self, Contact, Membership};
 use super::token::Token;
 use super::wire::{connect, post};
 use super::{ANY_MEMBER, tls};
@@ -25,6 +25,8 @@ const FORMAT: u32 = 1;
 /// Between two rounds over all addresses of the token: at first, and at most.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(15);
+/// Members that a new one is told of: more than may be lost at once.
+const CONTACTS_MAX: usize = 8;
 /// Bytes of a question to be let in.
 pub const ASK_BYTES_MAX: usize = 64 * 1024;
 
@@ -46,6 +48,9 @@ struct Welcome {
     cluster: ClusterId,
     certificate: String,
     authority: String,
+    /// Some of the members, should nobody send it the log. Builds before workers send none.
+    #[serde(default)]
+    contacts: Vec<Contact>,
 }
 
 /// What this node brings.
@@ -144,7 +149,7 @@ fn welcomed(token: &Token, body: &[u8]) -> Result<Membership, JoinError> {
     if fingerprint_of(&authority) != token.authority {
         return Err(odd(&"it is of another authority than the token"));
     }
-    Ok(Membership::joined(welcome.cluster, welcome.certificate, welcome.authority))
+    Ok(Membership::joined(welcome.cluster, welcome.certificate, welcome.authority, welcome.contacts))
 }
 
 /// What a member answers to a stranger's question: status, and a body for it or a reason for people.
@@ -186,14 +191,25 @@ async fn admit(cluster: &Cluster, from: IpAddr, question: &[u8]) -> Result<Vec<u
     let applied = applied.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
     applied.result.map_err(|reject| (StatusCode::FORBIDDEN, reject.to_string()))?;
     let state = cluster.state();
+    let contacts = contacts(cluster, node);
     let (Some(authority), Some(cluster)) = (&state.authority, state.cluster) else {
         return Err(broken(&"this server has not caught up"));
     };
     let certificate = authority::issue(authority, node, &key).map_err(|error| broken(&error))?;
     tracing::info!(%node, %from, "a node was let in");
     let authority = authority.certificate.clone();
-    let welcome = Welcome { format: FORMAT, cluster, certificate, authority };
+    let welcome = Welcome { format: FORMAT, cluster, certificate, authority, contacts };
     serde_json::to_vec(&welcome).map_err(|error| broken(&error))
+}
+
+/// Those that hold the log first.
+fn contacts(cluster: &Cluster, newcomer: NodeId) -> Vec<Contact> {
+    let (state, holders) = (cluster.state(), cluster.members());
+    let mut members: Vec<_> = state.members.iter().filter(|(node, _)| **node != newcomer).collect();
+    members.sort_by_key(|(node, _)| holders.iter().all(|holder| holder.node != **node));
+    let contact =
+        |(node, member): (&NodeId, &Arc<Member>)| Contact { node: *node, addresses: member.peers() };
+    members.into_iter().map(contact).take(CONTACTS_MAX).collect()
 }
 
 /// Looked at before anything is proposed: strangers must not be able to fill the log with what it refuses.

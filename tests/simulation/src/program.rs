@@ -282,7 +282,8 @@ impl Program {
             matched: progress.get(&known.node).and_then(|progress| progress.matched),
         };
         let log: Vec<Participant> = self.server.members().iter().map(participant).collect();
-        let Some(change) = servers::next_change(own, &state, &log, self.server.last()) else { return Ok(()) };
+        let (last, now) = (self.server.last(), self.host.cluster_time(&self.world, state.now));
+        let Some(change) = servers::next_change(own, &state, &log, last, now) else { return Ok(()) };
         self.world.say(own, format!("{change:?}"));
         let done = async {
             match change {

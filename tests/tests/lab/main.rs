@@ -8,5 +8,6 @@ mod one;
 mod recovery;
 mod several;
 mod strangers;
+mod workers;
 
 use tests::lab::Lab;

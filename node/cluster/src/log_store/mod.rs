@@ -86,6 +86,25 @@ impl LogStore {
         answer.await.unwrap_or_else(|_| Err(io::Error::other("the log's writer thread has ended")))
     }
 
+    /// To read from, however long: it keeps no log open that is to be closed.
+    pub fn entries(&self) -> Entries {
+        Entries { view: self.view.clone(), reader: self.reader.clone() }
+    }
+}
+
+/// The entries of a log.
+#[derive(Clone)]
+pub struct Entries {
+    view: Arc<Mutex<View>>,
+    reader: Arc<Mutex<Reader>>,
+}
+
+impl Entries {
+    /// Some of `start..end`, from the first of them that there is on.
+    pub async fn some<R: AsyncRuntime>(&self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read::<R>(start..end, READ_BYTES_MAX).await
+    }
+
     /// Entries of `range`: from memory, and before that from disk, at most about `bytes_max` from there.
     async fn read<R: AsyncRuntime>(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
         let (on_disk, in_memory) = lock(&self.view).get(range);
@@ -123,11 +142,11 @@ impl<R: AsyncRuntime> RaftLogReader<Tc<R>> for LogStore {
         &mut self,
         range: B,
     ) -> io::Result<Vec<Entry>> {
-        self.read::<R>(to_range(&range), usize::MAX).await
+        self.entries().read::<R>(to_range(&range), usize::MAX).await
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.read::<R>(start..end, READ_BYTES_MAX).await
+        self.entries().some::<R>(start, end).await
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {

@@ -64,6 +64,7 @@ impl Server {
             node,
             start: Start::Alone,
             timers: Timers::default(),
+            contacts: Vec::new(),
             reserve_bytes: 0,
         };
         let raft_config = openraft::Config {

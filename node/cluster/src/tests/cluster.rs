@@ -71,7 +71,7 @@ async fn a_cluster_of_one_rests_and_still_leads() {
     assert_eq!(*cluster.leadership().borrow(), before);
 
     // A member that only learns, and cannot be reached, changes nothing.
-    cluster.raft().add_learner(99, crate::types::Peer::default(), false).await.unwrap();
+    cluster.raft().unwrap().add_learner(99, crate::types::Peer::default(), false).await.unwrap();
     cluster.propose(numbered(3)).await.expect("a learner is not asked");
     assert_eq!(*cluster.leadership().borrow(), before);
     cluster.shutdown().await;
@@ -125,7 +125,7 @@ async fn a_leader_a_year_ahead_freezes_nothing() {
     let cluster = open(dir.path()).await;
     let ahead = cluster.now().plus_ms(YEAR_MS);
     let logged = Logged(Arc::new(envelope(model::command::FORMAT, ahead)));
-    cluster.raft().client_write(logged).await.unwrap();
+    cluster.raft().unwrap().client_write(logged).await.unwrap();
 
     cluster.propose(numbered(1)).await.unwrap();
     let first = cluster.state().now;
@@ -150,7 +150,7 @@ async fn a_command_of_a_newer_format_stops_the_node() {
     let cluster = open(dir.path()).await;
     let acknowledged = cluster.propose(numbered(1)).await.unwrap();
     let newer = Logged(Arc::new(envelope(99, cluster.now())));
-    cluster.raft().client_write(newer).await.expect_err("never applied");
+    cluster.raft().unwrap().client_write(newer).await.expect_err("never applied");
 
     let failure = failure(&cluster).await;
     assert!(failure.reason.contains("has format 99"), "{failure}");

@@ -9,6 +9,7 @@ mod several;
 mod snapshots;
 mod story;
 mod suite;
+mod workers;
 mod written;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ fn config(dir: &Path) -> Config {
         node: NODE,
         start: Start::Alone,
         timers: Timers::default(),
+        contacts: Vec::new(),
         reserve_bytes: 0,
     }
 }

@@ -8,11 +8,11 @@ use model::NodeId;
 
 use super::several::{Several, name};
 use super::{in_time, numbered, propose_many, refused, until};
-use crate::{Config, NoWire, OpenError, Start, Timers, order_recovery};
+use crate::{Config, NoWire, OpenError, Start, order_recovery};
 
 fn alone(several: &Several, node: NodeId) -> Config {
     let dir = several.dirs[&node].path().to_owned();
-    Config { dir, node, start: Start::Alone, timers: Timers::default(), reserve_bytes: 0 }
+    Config { node, ..super::config(&dir) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

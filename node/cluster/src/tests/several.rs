@@ -24,7 +24,7 @@ use crate::{
     WireError,
 };
 
-const CLUSTER: ClusterId = ClusterId(0x5eed);
+pub(super) const CLUSTER: ClusterId = ClusterId(0x5eed);
 
 /// All nodes' doors, and the ways that are cut.
 #[derive(Default)]
@@ -38,7 +38,7 @@ struct Field {
 }
 
 #[derive(Clone, Default)]
-struct Net(Arc<Mutex<Field>>);
+pub(super) struct Net(Arc<Mutex<Field>>);
 
 /// One node's end of the net.
 struct End {
@@ -70,27 +70,33 @@ impl Net {
     }
 
     /// Nothing passes between `node` and the others, either way.
-    fn isolate(&self, node: NodeId) {
+    pub(super) fn isolate(&self, node: NodeId) {
         self.with(|field| {
             let others: Vec<NodeId> = field.doors.keys().copied().filter(|&other| other != node).collect();
             field.cut.extend(others.iter().flat_map(|&other| [(node, other), (other, node)]));
         });
     }
 
-    fn heal(&self) {
+    pub(super) fn heal(&self) {
         self.with(|field| field.cut.clear());
     }
 }
 
 /// Nodes with ids 1, 2, …; all on one net.
 pub(super) struct Several {
-    net: Net,
+    pub(super) net: Net,
     pub(super) dirs: BTreeMap<NodeId, TempDir>,
 }
 
 fn timers() -> Timers {
     // A busy machine must not depose anybody.
     Timers { election_min: 300, election_max: 600, heartbeat: 60 }
+}
+
+/// Whom a node may ask that knows nobody yet. This net finds them by their ids.
+fn contacts() -> Vec<Target> {
+    let addresses = vec!["192.0.2.1:7300".parse().expect("an address")];
+    (1..=3).map(|id| Target { node: NodeId(id), addresses: addresses.clone() }).collect()
 }
 
 impl Several {
@@ -111,7 +117,8 @@ impl Several {
 
     pub(super) async fn open(&mut self, node: NodeId, start: Start) -> Cluster {
         let dir = self.dirs.entry(node).or_insert_with(|| tempfile::tempdir().expect("a folder"));
-        let config = Config { dir: dir.path().to_owned(), node, start, timers: timers(), reserve_bytes: 0 };
+        let config =
+            Config { node, start, contacts: contacts(), timers: timers(), ..super::config(dir.path()) };
         let end = End { net: self.net.clone(), node };
         let cluster = Cluster::open(config, Arc::new(end)).await.expect("opens");
         self.net.with(|field| field.doors.insert(node, cluster.clone()));
@@ -140,7 +147,7 @@ impl Several {
     }
 
     /// The node that says it leads, in the newest term.
-    async fn leader(&self) -> Cluster {
+    pub(super) async fn leader(&self) -> Cluster {
         let newest = || {
             let leads = |cluster: &Cluster| cluster.leadership().borrow().is_self;
             let term = |cluster: &Cluster| cluster.leadership().borrow().term;
@@ -282,7 +289,7 @@ async fn who_joins_late_gets_a_snapshot_and_then_the_log() {
     let mut several = Several::new(1).await;
     let first = several.node(1);
     propose_many(&first, 0..200).await;
-    let raft = first.raft();
+    let raft = first.raft().unwrap();
     raft.trigger().snapshot().await.unwrap();
     until("the snapshot is there", || first.metrics().snapshot.is_some()).await;
     let mark = first.metrics().snapshot.unwrap();
@@ -337,7 +344,7 @@ async fn nobody_speaks_for_another_and_no_log_serves_two_clusters() {
     let dir = several.dirs[&NodeId(2)].path().to_owned();
     let end = Arc::new(End { net: several.net.clone(), node: NodeId(2) });
     let other = Start::Join(ClusterId(1));
-    let config = Config { dir, node: NodeId(2), start: other, timers: timers(), reserve_bytes: 0 };
+    let config = Config { node: NodeId(2), start: other, timers: timers(), ..super::config(&dir) };
     let error = Cluster::open(config.clone(), end.clone()).await.err().expect("refused");
     assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
     let home = several.open(NodeId(2), Start::Join(CLUSTER)).await;

@@ -33,10 +33,10 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 /// asked what is applied; a trigger while another snapshot is made would be dropped.)
 pub(super) async fn snapshot(cluster: &Cluster) -> u64 {
     let applied = cluster.state().index;
-    cluster.raft().trigger().snapshot().await.unwrap();
+    cluster.raft().unwrap().trigger().snapshot().await.unwrap();
     until("the snapshot is there", || cluster.metrics().snapshot >= Some(applied)).await;
     let taken = cluster.metrics().snapshot.unwrap();
-    cluster.raft().trigger().purge_log(taken).await.unwrap();
+    cluster.raft().unwrap().trigger().purge_log(taken).await.unwrap();
     until("the log is purged", || cluster.metrics().purged >= Some(taken)).await;
     taken
 }
@@ -168,7 +168,7 @@ async fn a_snapshot_of_a_newer_version_stops_the_node() {
     assert!(matches!(error, OpenError::SnapshotFormat { found: 7, .. }), "{error}");
 }
 
-fn claim(cluster: ClusterId) -> Proposal {
+pub(super) fn claim(cluster: ClusterId) -> Proposal {
     let role = Role::Administrator;
     let (name, password_hash) = ("admin".to_owned(), "$argon2id$".to_owned());
     let admin = User { name, password_hash, role, created_at: Timestamp(0) };

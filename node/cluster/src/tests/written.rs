@@ -55,7 +55,7 @@ async fn what_this_build_writes_is_read_as_it_is_meant() {
     let (other, addresses) = (model::NodeId(8), vec!["192.0.2.8:7300".parse().unwrap()]);
     in_time("follows", cluster.add_follower(other, addresses)).await.unwrap();
     let taken = cluster.state().index;
-    cluster.raft().trigger().snapshot().await.unwrap();
+    cluster.raft().unwrap().trigger().snapshot().await.unwrap();
     until("the snapshot is there", || cluster.metrics().snapshot >= Some(taken)).await;
     story::rest(&cluster).await;
     in_time("follows no more", cluster.remove_follower(other)).await.unwrap();

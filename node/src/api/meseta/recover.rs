@@ -40,7 +40,7 @@ pub async fn recover(
 impl From<RecoverError> for ApiError {
     fn from(error: RecoverError) -> Self {
         match error {
-            RecoverError::Alone | RecoverError::MajorityAnswers => {
+            RecoverError::Alone | RecoverError::NoLog | RecoverError::MajorityAnswers => {
                 Self::new(StatusCode::CONFLICT, error.to_string())
             }
             RecoverError::NotConfirmed { .. } => {

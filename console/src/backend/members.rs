@@ -53,6 +53,9 @@ pub struct MemberStatus {
     pub fenced_at: Option<Timestamp>,
     #[serde(serialize_with = "as_text")]
     pub admitted_at: Timestamp,
+    /// Cluster time at which its key was made.
+    #[serde(serialize_with = "as_text")]
+    pub key_since: Timestamp,
     /// Of the program it runs; empty before it has come up.
     pub product_version: String,
     /// Live tasks on it.

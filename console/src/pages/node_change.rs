@@ -11,6 +11,7 @@ use model::{Command, NodeId, limits};
 use super::nodes;
 use crate::context::{Context, Fields, Frame, Tab, render};
 use crate::strings as t;
+use crate::view::task::Moment;
 
 #[derive(Template)]
 #[template(path = "node_change.html")]
@@ -24,6 +25,8 @@ struct ChangePage {
     /// `key=value`, one a line.
     attributes: String,
     error: String,
+    key_since: Moment,
+    renews_key: bool,
 }
 
 /// What stands in the form.
@@ -42,14 +45,14 @@ pub fn show(context: &Context, id: NodeId, member: &Member) -> Response {
         attributes: lines.collect(),
         error: String::new(),
     };
-    page(context, id, filled)
+    page(context, id, member, filled)
 }
 
 fn name_of(context: &Context, id: NodeId) -> String {
     context.state.nodes.get(&id).map_or_else(|| id.to_string(), |node| node.name.clone())
 }
 
-fn page(context: &Context, id: NodeId, filled: Filled) -> Response {
+fn page(context: &Context, id: NodeId, member: &Member, filled: Filled) -> Response {
     let choice = |(value, key, word)| (key, word, filled.availability == value);
     render(&ChangePage {
         frame: context.frame(t::change_title(&name_of(context, id)), Tab::Node),
@@ -59,6 +62,8 @@ fn page(context: &Context, id: NodeId, filled: Filled) -> Response {
         name_max: limits::NODE_TEXT_BYTES_MAX,
         attributes: filled.attributes,
         error: filled.error,
+        key_since: member.key_since.max(member.admitted_at).into(),
+        renews_key: member.renews_key,
     })
 }
 
@@ -76,7 +81,8 @@ pub async fn act(context: &Context, fields: &Fields, id: NodeId, member: &Member
     let attributes = match read_attributes(fields.get("attributes"), member) {
         Ok(attributes) => attributes,
         Err(error) => {
-            return (StatusCode::UNPROCESSABLE_ENTITY, page(context, id, filled(error))).into_response();
+            return (StatusCode::UNPROCESSABLE_ENTITY, page(context, id, member, filled(error)))
+                .into_response();
         }
     };
     let name = Some(fields.get("name").trim().to_owned()).filter(|name| *name != name_of(context, id));
@@ -84,7 +90,7 @@ pub async fn act(context: &Context, fields: &Fields, id: NodeId, member: &Member
     let command = Command::ChangeNode { node: id, change };
     match nodes::change(context, command).await {
         Ok(()) => nodes::back(),
-        Err((status, error)) => (status, page(context, id, filled(error))).into_response(),
+        Err((status, error)) => (status, page(context, id, member, filled(error))).into_response(),
     }
 }
 
@@ -108,6 +114,8 @@ mod tests {
     fn lines_are_read_and_what_is_gone_is_taken_away() {
         let member = Member {
             fingerprint: String::new(),
+            key_since: model::Timestamp(0),
+            renews_key: false,
             addresses: Vec::new(),
             port: 1,
             admitted_at: model::Timestamp(0),

@@ -212,6 +212,10 @@ pub async fn act(context: Context, fields: Fields) -> Response {
             Some((node, member)) => node_change::act(&context, &fields, node, &member).await,
             None => context.not_found(t::NO_SUCH_PAGE),
         },
+        "renew-key" => match find(&context, fields.get("node")) {
+            Some((node, _)) => send(&context, &fields, Command::RenewKeys { nodes: vec![node] }).await,
+            None => context.not_found(t::NO_SUCH_PAGE),
+        },
         _ => context.problem(StatusCode::BAD_REQUEST, t::BAD_FORM, t::UNKNOWN_ACTION),
     }
 }

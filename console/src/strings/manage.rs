@@ -252,6 +252,7 @@ pub const EVENT_NODE_REGISTERED: &str = "made itself known.";
 pub const EVENT_NODE_ADMITTED: &str = "was let into the cluster.";
 pub const EVENT_NODE_REMOVED: &str = "was removed from the cluster.";
 pub const EVENT_NODE_LOST: &str = "does not answer.";
+pub const EVENT_NODE_KEY_CHANGED: &str = "has a new key; the one before is dead";
 pub const EVENT_NODE_FENCED: &str =
     "is fenced: its exclusive instances have ended, and may be started elsewhere.";
 pub const EVENT_SETTINGS_CHANGED: &str = "The cluster's settings were changed.";

@@ -23,7 +23,12 @@ pub const NODE_QUARANTINED: &str =
 pub const NODE_NAME: &str = "Name";
 pub const NODE_NAME_HINT: &str = "Letters, digits, dashes, underscores and dots.";
 pub const NODE_ATTRIBUTES: &str = "Attributes";
-pub const NODE_ATTRIBUTES_HINT: &str = "key=value, one a line; for constraints, such as rack=r1. What the node says of itself stays beside them.";
+pub const NODE_ATTRIBUTES_HINT: &str = "key=value, one a line; for constraints, such as rack=r1. What the node says of itself stays beside them. MESETA_SERVER=false keeps it from holding the cluster’s log, and those that hold it are spread over zone.";
+pub const NODE_KEY: &str = "Key";
+pub const NODE_KEY_SINCE: &str = "Other nodes know it by a key made at";
+pub const NODE_KEY_HINT: &str = "Every 30 days it makes a new one by itself, and what it had before is dead. Do it now if somebody may have seen its disk. Nothing stops meanwhile.";
+pub const NODE_KEY_BUTTON: &str = "Make a new key";
+pub const NODE_KEY_RENEWS: &str = "It makes a new one as soon as it hears of that.";
 pub const NODE_ATTRIBUTE_ERROR: &str = "has no “=”; expected key=value";
 /// As the form sends it, and as people read it.
 pub const AVAILABILITIES: [(Availability, &str, &str); 3] = [

@@ -79,6 +79,7 @@ impl Kind {
             | EventKind::NodeLost { .. }
             | EventKind::NodeBack { .. }
             | EventKind::NodeFenced { .. }
+            | EventKind::NodeKeyChanged { .. }
             | EventKind::FenceHookFailed { .. }
             | EventKind::SettingsChanged
             | EventKind::NodeQuarantined { .. }
@@ -135,6 +136,7 @@ fn app_of(kind: &EventKind) -> Option<&AppId> {
         | EventKind::NodeLost { .. }
         | EventKind::NodeBack { .. }
         | EventKind::NodeFenced { .. }
+        | EventKind::NodeKeyChanged { .. }
         | EventKind::FenceHookFailed { .. }
         | EventKind::SettingsChanged
         | EventKind::NodeQuarantined { .. }
@@ -200,6 +202,9 @@ fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
         EventKind::NodeRemoved { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_REMOVED)], ""),
         EventKind::NodeLost { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_LOST)], ""),
         EventKind::NodeBack { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_BACK)], ""),
+        EventKind::NodeKeyChanged { node: id } => {
+            (vec![plain(node(id)), plain(t::EVENT_NODE_KEY_CHANGED)], "")
+        }
         EventKind::NodeFenced { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_FENCED)], ""),
         EventKind::FenceHookFailed { node: id, reason } => {
             (vec![plain(node(id)), plain(t::event_hook_failed(reason))], "failed")

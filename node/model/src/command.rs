@@ -9,7 +9,7 @@ use crate::ids::RequestId;
 use crate::membership::{Applicant, Authority, Availability, JoinToken, NodeChange};
 use crate::node::Node;
 use crate::settings::SettingsChange;
-use crate::state::State;
+use crate::state::{KEYS_FROM, State};
 use crate::task::{KillReason, TaskUpdate};
 use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
 
@@ -74,6 +74,7 @@ impl Command {
             | Self::NoteBackup { .. }
             | Self::SetBackupSchedule { .. } => 4,
             Self::PlanBackups { .. } | Self::BackUpNow => BUCKETS_FROM,
+            Self::RenewKeys { .. } | Self::RegisterKey { .. } => KEYS_FROM,
             // `Recover` is written by a program that knows it to a log that is nobody else's any more.
             _ => 1,
         }
@@ -203,6 +204,16 @@ pub enum Command {
     ChangeNode {
         node: NodeId,
         change: NodeChange,
+    },
+    /// The operator wants members to make new keys.
+    RenewKeys {
+        nodes: Vec<NodeId>,
+    },
+    /// A member has made a new key, at `since` of cluster time, and shows it from now on.
+    RegisterKey {
+        node: NodeId,
+        fingerprint: String,
+        since: Timestamp,
     },
     /// The named tasks are to be replaced on other nodes; with `cancel` they are to stay after all.
     MoveTasks {

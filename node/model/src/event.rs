@@ -91,6 +91,10 @@ pub enum EventKind {
     NodeFenced {
         node: NodeId,
     },
+    /// It has another key; what it had before is dead.
+    NodeKeyChanged {
+        node: NodeId,
+    },
     /// The fence hook was asked to power it off, and did not say that it has.
     FenceHookFailed {
         node: NodeId,

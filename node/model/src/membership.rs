@@ -33,8 +33,14 @@ impl std::fmt::Debug for Authority {
 /// A node that belongs to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Of its key: see [`is_fingerprint`]. It stays when its certificate is renewed.
+    /// Of its key: see [`is_fingerprint`].
     pub fingerprint: String,
+    /// Cluster time at which that key was made; 0 if a program before [`crate::state::KEYS_FROM`] let it in.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub key_since: Timestamp,
+    /// It is to make a new one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renews_key: bool,
     /// Where others reach it, best first; as it said when it was admitted, later as it registers.
     pub addresses: Vec<IpAddr>,
     pub port: u16,
@@ -57,6 +63,10 @@ pub struct Member {
     /// Those the operator gave it, beside its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+}
+
+fn is_zero(at: &Timestamp) -> bool {
+    *at == Timestamp::default()
 }
 
 /// Whether a node is given tasks.

@@ -150,6 +150,11 @@ impl World {
                 let lost_since = member.and_then(|member| member.lost_since).unwrap_or_default();
                 Command::Fence { node: NodeId(node), lost_since }
             }
+            Op::Renew { node } => Command::RenewKeys { nodes: vec![NodeId(node)] },
+            Op::NewKey { node, fill, later } => {
+                let (fingerprint, since) = (format!("{fill:064x}"), self.lab.now.plus_ms(later));
+                Command::RegisterKey { node: NodeId(node), fingerprint, since }
+            }
             Op::Remove { node } => Command::RemoveNode { node: NodeId(node) },
             Op::Change { node, availability, name } => {
                 let attributes = [("rack".to_owned(), name.then(|| "r1".to_owned()))].into();

@@ -55,7 +55,7 @@ use crate::dns::{self, Dns};
 use crate::images::Mirror;
 use crate::network::Network;
 use crate::network::subnet::Subnet;
-use crate::peers::credentials::Keeper;
+use crate::peers::credentials::{Keeper, certified};
 use crate::peers::join::{self, Newcomer};
 use crate::peers::key::PublicKey;
 use crate::peers::membership::{Contact, Membership};
@@ -190,7 +190,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let serving = tokio::spawn(listeners.serve(doors.clone(), shutdown.clone()));
     init.phase("front doors", true);
 
-    let key = key::load_or_create(&args.paths.state).context("this node's key")?;
+    let known = membership::load(&args.paths.state)?;
+    let certified = known.map(|known| certified(&known.certificate)).transpose()?;
+    let certified = certified.as_ref().map(|named| named.fingerprint.as_str());
+    let key = key::load_or_create(&args.paths.state, certified).context("this node's key")?;
     let public_key = PublicKey::of(&key);
     let membership = member(&args, &machine, &public_key, &init).await.context("joining a cluster")?;
     init.phase("cluster state", false);

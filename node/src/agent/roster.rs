@@ -32,6 +32,7 @@ pub fn members(cluster: &Cluster) -> Vec<MemberStatus> {
             lost_since: member.lost_since,
             fenced_at: member.fenced_at,
             admitted_at: member.admitted_at,
+            key_since: member.key_since.max(member.admitted_at),
             product_version: node.map(|node| node.product_version.clone()).unwrap_or_default(),
             tasks: tasks_on(&state, *id),
             availability: member.availability,

@@ -50,6 +50,10 @@ pub enum Command {
         #[arg(required = true, value_name = "KEY=VALUE", value_parser = attribute)]
         attributes: Vec<(String, Option<String>)>,
     },
+    /// It makes a new key, by which the others know it; the one it had is dead
+    RenewKey {
+        id: String,
+    },
     /// What giving up a majority that is lost for good would cost on the node that is asked
     Recover {
         /// Give it up: the name of that node, which goes on alone
@@ -79,6 +83,11 @@ pub async fn run(client: &Client, output: &mut Output, command: Command) -> Resu
         Command::Label { id, attributes } => {
             let attributes: BTreeMap<_, _> = attributes.into_iter().collect();
             change(client, output, &id, json!({ "attributes": attributes })).await
+        }
+        Command::RenewKey { id } => {
+            let at = format!("{}/key", path("/meseta/v1/nodes", &id));
+            let answer = client.json(Method::POST, &at, None).await?;
+            output.print(&if output.json { format!("{answer}\n") } else { format!("renews {id}\n") })
         }
         Command::Recover { confirm } => recover(client, output, confirm).await,
         Command::Remove { id } => {

@@ -1,10 +1,11 @@
 //! The cluster's certificate authority: made at the claim, kept in the state, used by every server.
 //!
 //! Certificates are valid from 1975 to 4096 (rcgen's default): no clock decides who belongs to the cluster. A node whose
-//! battery is empty believes in any year, and must still be heard. What ends a certificate is its node's removal.
+//! battery is empty believes in any year, and must still be heard. What ends a certificate is a newer one of its node, or the
+//! node's removal, and both are in the state: the certificate says since when, by the cluster's time, its key is the node's.
 
-use model::NodeId;
 use model::membership::Authority;
+use model::{NodeId, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PublicKeyData,
@@ -12,7 +13,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::{ANY_MEMBER, name};
+use super::{ANY_MEMBER, name, since_name};
 
 /// Why a certificate cannot be had. None of these heals by itself.
 #[derive(Debug, thiserror::Error)]
@@ -30,14 +31,15 @@ pub fn create() -> Result<Authority, AuthorityError> {
     Ok(Authority { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 
-/// A certificate of `node`, as client and as server, for the key it brought. PEM.
+/// A certificate of `node`, as client and as server, for the key that it made at `since`. PEM.
 pub fn issue(
     authority: &Authority,
     node: NodeId,
     key: &impl PublicKeyData,
+    since: Timestamp,
 ) -> Result<String, AuthorityError> {
     let issuer = Issuer::new(params(), KeyPair::from_pem(&authority.key)?);
-    let mut params = CertificateParams::new(vec![name(node), ANY_MEMBER.to_owned()])?;
+    let mut params = CertificateParams::new(vec![name(node), ANY_MEMBER.to_owned(), since_name(since)])?;
     params.distinguished_name.push(DnType::CommonName, node.to_string());
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

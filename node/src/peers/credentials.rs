@@ -1,25 +1,42 @@
-//! What this node shows to others and trusts of them, and keeping it up with the state.
+//! What this node shows to others and trusts of them, and keeping it up with the state: its first certificate, new keys.
+//!
+//! A new key counts here from the moment its certificate is written down. It is shown at once, and only then does the state
+//! hear of it, from which on the one before is dead; whoever is killed in between says it again at its next start.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cluster::Cluster;
-use model::ClusterId;
-use model::membership::Authority;
+use anyhow::Context;
+use cluster::{Cluster, Proposal};
+use model::membership::{Authority, Member};
+use model::state::KEYS_FROM;
+use model::{Command, NodeId, State, Timestamp};
 use rcgen::KeyPair;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::authority::{self, AuthorityError};
+use super::key::{self, fingerprint};
 use super::membership::{self, Membership};
-use super::tls::{self, TlsError};
-use model::NodeId;
+use super::tls::{self, Caller, TlsError};
+
+/// A key is replaced when it is older.
+const KEY_LIFE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+/// Between two looks at the age of the key: cluster time may jump.
+const LOOK: Duration = Duration::from_secs(60 * 60);
+/// Wait after a change that failed.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Ready to be used for connections.
 pub struct Credentials {
     pub client: Arc<ClientConfig>,
     pub server: Arc<ServerConfig>,
+    /// Since when others have the key that is known here: what is older is an impostor's.
+    pub known: BTreeMap<NodeId, Timestamp>,
 }
 
 /// `None` until this node belongs to a cluster that takes in others.
@@ -49,7 +66,7 @@ impl Keeper {
         key: KeyPair,
         membership: Option<&Membership>,
     ) -> Result<Self, CredentialsError> {
-        let first = membership.map(|membership| from(membership, &key)).transpose()?;
+        let first = membership.map(|membership| from(membership, &key, BTreeMap::new())).transpose()?;
         Ok(Self { state_dir, node, key, held: watch::Sender::new(first.map(Arc::new)) })
     }
 
@@ -57,39 +74,158 @@ impl Keeper {
         self.held.subscribe()
     }
 
-    /// Until the cluster has an authority, then once: its first member has no other source of a certificate.
-    pub async fn run(self, cluster: Cluster, shutdown: CancellationToken) {
+    pub async fn run(mut self, cluster: Cluster, shutdown: CancellationToken) {
         let mut states = cluster.watch();
-        let founded = states.wait_for(|state| state.authority.is_some());
-        let state = tokio::select! {
-            state = founded => match state {
-                Ok(state) => state.clone(),
-                Err(_) => return,
-            },
-            () = shutdown.cancelled() => return,
-        };
-        let (Some(authority), Some(id)) = (&state.authority, state.cluster) else { return };
-        if self.held.borrow().is_none()
-            && let Err(error) = self.adopt(id, authority)
-        {
-            tracing::error!(%error, "this node cannot be reached by others");
+        loop {
+            let state = states.borrow_and_update().clone();
+            if let Err(error) = self.keep(&cluster, &state).await {
+                tracing::error!(error = format!("{error:#}"), "this node's key or certificate");
+                tokio::select! {
+                    () = sleep(RETRY) => continue,
+                    () = shutdown.cancelled() => return,
+                }
+            }
+            tokio::select! {
+                changed = timeout(LOOK, states.changed()) => if let Ok(Err(_)) = changed { return },
+                () = shutdown.cancelled() => return,
+            }
         }
-        shutdown.cancelled().await;
     }
 
-    fn adopt(&self, cluster: ClusterId, authority: &Authority) -> anyhow::Result<()> {
-        let certificate = authority::issue(authority, self.node, &self.key)?;
-        let membership = Membership::first(cluster, certificate, authority.certificate.clone());
-        let credentials = from(&membership, &self.key)?;
+    async fn keep(&mut self, cluster: &Cluster, state: &State) -> anyhow::Result<()> {
+        let (Some(authority), Some(id)) = (&state.authority, state.cluster) else { return Ok(()) };
+        let Some(member) = state.members.get(&self.node) else { return Ok(()) };
+        if self.held.borrow().is_none() {
+            // Its first member has no other source of a certificate.
+            let certificate = authority::issue(authority, self.node, &self.key, member.key_since)?;
+            self.adopt(&Membership::first(id, certificate, authority.certificate.clone()))?;
+        }
+        self.know(state);
+        if state.feature_level < KEYS_FROM {
+            return Ok(());
+        }
+        if fingerprint(&self.key) == member.fingerprint && is_due(member, cluster.now()) {
+            // Never as old as the one before, whatever the clocks say.
+            self.renew(authority, cluster.now().max(member.key_since.plus_ms(1)))?;
+        }
+        if fingerprint(&self.key) == member.fingerprint {
+            return Ok(());
+        }
+        let since = self.since()?;
+        let command = Command::RegisterKey { node: self.node, fingerprint: fingerprint(&self.key), since };
+        cluster.propose(Proposal::of_system(command)).await?.result?;
+        tracing::info!("this node has a new key");
+        Ok(())
+    }
+
+    /// Takes note of since when others have their keys.
+    fn know(&self, state: &State) {
+        let known: BTreeMap<_, _> =
+            state.members.iter().map(|(node, member)| (*node, member.key_since)).collect();
+        self.held.send_if_modified(|held| {
+            let Some(now) = held.as_ref().filter(|held| held.known != known) else { return false };
+            let (client, server) = (now.client.clone(), now.server.clone());
+            *held = Some(Arc::new(Credentials { client, server, known }));
+            true
+        });
+    }
+
+    /// Makes a key that counts from here on, and shows it.
+    fn renew(&mut self, authority: &Authority, since: Timestamp) -> anyhow::Result<()> {
+        let next = key::make_next(&self.state_dir)?;
+        let certificate = authority::issue(authority, self.node, &next, since)?;
+        let mut membership = membership::load(&self.state_dir)?.context("this node belongs to no cluster")?;
+        membership.certificate = certificate;
         membership::save(&self.state_dir, &membership)?;
+        key::take_over(&self.state_dir)?;
+        self.key = next;
+        self.show(&membership)?;
+        Ok(())
+    }
+
+    fn adopt(&self, membership: &Membership) -> anyhow::Result<()> {
+        membership::save(&self.state_dir, membership)?;
+        Ok(self.show(membership)?)
+    }
+
+    fn show(&self, membership: &Membership) -> Result<(), CredentialsError> {
+        let known = self.held.borrow().as_ref().map(|held| held.known.clone()).unwrap_or_default();
+        let credentials = from(membership, &self.key, known)?;
         self.held.send_replace(Some(Arc::new(credentials)));
         Ok(())
     }
+
+    /// When the present key was made, as its certificate says.
+    fn since(&self) -> anyhow::Result<Timestamp> {
+        let membership = membership::load(&self.state_dir)?.context("this node belongs to no cluster")?;
+        Ok(certified(&membership.certificate)?.since)
+    }
 }
 
-fn from(membership: &Membership, key: &KeyPair) -> Result<Credentials, CredentialsError> {
+/// A member that a program before the change of keys let in has had its key since then.
+fn is_due(member: &Member, now: Timestamp) -> bool {
+    member.renews_key || now.ms_since(member.key_since.max(member.admitted_at)) > KEY_LIFE_MS
+}
+
+/// Whom a certificate names, in PEM.
+pub fn certified(certificate: &str) -> anyhow::Result<Caller> {
+    let certificate = authority::certificate(certificate)?;
+    tls::caller(&[certificate]).context("this node's certificate names no node")
+}
+
+fn from(
+    membership: &Membership,
+    key: &KeyPair,
+    known: BTreeMap<NodeId, Timestamp>,
+) -> Result<Credentials, CredentialsError> {
     let chain =
         [authority::certificate(&membership.certificate)?, authority::certificate(&membership.authority)?];
     let (client, server) = tls::configs(chain, key)?;
-    Ok(Credentials { client: Arc::new(client), server: Arc::new(server) })
+    Ok(Credentials { client: Arc::new(client), server: Arc::new(server), known })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{ClusterId, testing};
+
+    use super::*;
+
+    fn member(key_since: u64, admitted_at: u64, renews_key: bool) -> Member {
+        let mut lab = testing::Lab::new();
+        lab.must(Command::RaiseFeatureLevel { level: model::command::FEATURE_LEVEL });
+        lab.must(testing::found());
+        let member = (*lab.state.members[&NodeId(1)]).clone();
+        let (key_since, admitted_at) = (Timestamp(key_since), Timestamp(admitted_at));
+        Member { key_since, admitted_at, renews_key, ..member }
+    }
+
+    #[test]
+    fn a_key_is_due_when_it_is_old_or_a_person_says_so() {
+        let now = Timestamp(KEY_LIFE_MS + 1_000);
+        assert!(!is_due(&member(1_000, 0, false), now));
+        assert!(is_due(&member(999, 0, false), now));
+        assert!(is_due(&member(1_000, 0, true), now));
+        assert!(!is_due(&member(0, 1_000, false), now), "let in before keys were changed");
+    }
+
+    /// However far a change got, this node can speak, and says what the state does not know yet.
+    #[test]
+    fn a_new_key_is_shown_and_found_again_at_the_next_start() {
+        let (dir, authority) = (tempfile::tempdir().unwrap(), authority::create().unwrap());
+        let key = key::load_or_create(dir.path(), None).unwrap();
+        let before = fingerprint(&key);
+        let certificate = authority::issue(&authority, NodeId(1), &key, Timestamp(7)).unwrap();
+        let membership = Membership::first(ClusterId(5), certificate, authority.certificate.clone());
+        let mut keeper = Keeper::new(dir.path().to_owned(), NodeId(1), key, None).unwrap();
+        keeper.adopt(&membership).unwrap();
+        let shown = keeper.held.borrow().clone().unwrap();
+        keeper.renew(&authority, Timestamp(9)).unwrap();
+        assert_ne!(fingerprint(&keeper.key), before);
+        assert!(!Arc::ptr_eq(&shown.client, &keeper.held.borrow().as_ref().unwrap().client));
+        let kept = membership::load(dir.path()).unwrap().unwrap();
+        let caller = certified(&kept.certificate).unwrap();
+        assert_eq!((caller.node, caller.since), (NodeId(1), Timestamp(9)));
+        let found = key::load_or_create(dir.path(), Some(&caller.fingerprint)).unwrap();
+        assert_eq!(fingerprint(&found), fingerprint(&keeper.key));
+    }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cluster::{Cluster, Proposal};
 use model::auth::Actor;
 use model::membership::{Applicant, Member};
-use model::{ClusterId, Command, NodeId, Origin};
+use model::{ClusterId, Command, NodeId, Origin, Timestamp};
 use rcgen::PublicKeyData;
 use serde::{Deserialize, Serialize};
 
@@ -122,7 +122,7 @@ async fn ask(token: &Token, newcomer: &Newcomer<'_>) -> Result<Membership, JoinE
     let mut failed = Vec::new();
     for address in &token.addresses {
         let answer = async {
-            let mut connection = connect(*address, ANY_MEMBER, config.clone()).await?;
+            let mut connection = connect(*address, ANY_MEMBER, config.clone(), Timestamp::default()).await?;
             post(&mut connection, "/join", question.clone()).await
         };
         match answer.await {
@@ -192,10 +192,12 @@ async fn admit(cluster: &Cluster, from: IpAddr, question: &[u8]) -> Result<Vec<u
     applied.result.map_err(|reject| (StatusCode::FORBIDDEN, reject.to_string()))?;
     let state = cluster.state();
     let contacts = contacts(cluster, node);
-    let (Some(authority), Some(cluster)) = (&state.authority, state.cluster) else {
+    let member = state.members.get(&node);
+    let (Some(authority), Some(cluster), Some(member)) = (&state.authority, state.cluster, member) else {
         return Err(broken(&"this server has not caught up"));
     };
-    let certificate = authority::issue(authority, node, &key).map_err(|error| broken(&error))?;
+    let certificate =
+        authority::issue(authority, node, &key, member.key_since).map_err(|error| broken(&error))?;
     tracing::info!(%node, %from, "a node was let in");
     let authority = authority.certificate.clone();
     let welcome = Welcome { format: FORMAT, cluster, certificate, authority, contacts };

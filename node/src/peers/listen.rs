@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use cluster::Cluster;
 use http_body_util::{BodyExt, Limited};
@@ -126,11 +127,11 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let cluster = &inner.cluster;
-    let is_removed = |peer: &Caller| cluster.state().removed.contains_key(&peer.fingerprint);
+    let refuses = |peer: &Caller| cluster.state().refuses_key(peer.node, &peer.fingerprint, peer.since);
+    if let Some(reason) = peer.as_ref().and_then(refuses) {
+        return (StatusCode::FORBIDDEN, reason).into_response();
+    }
     let (status, body) = match (request.method(), request.uri().path(), peer) {
-        (_, _, Some(peer)) if is_removed(&peer) => {
-            (StatusCode::FORBIDDEN, Bytes::from_static(b"this node was removed from the cluster"))
-        }
         (_, _, Some(_)) if request.headers().contains_key(relay::VIA) => {
             return relay::answer(&inner.doors, request.map(Body::new)).await;
         }

@@ -1,11 +1,11 @@
 //! Who speaks: mutual TLS 1.3 under the cluster's own authority.
 //!
 //! A member is named by its certificate. It is not looked up among the members of the state: a server that is behind
-//! must still hear the one that brings it the log. What is looked up is who was removed.
+//! must still hear the one that brings it the log. What is looked up is who was removed, and whose key was replaced.
 
 use std::sync::Arc;
 
-use model::NodeId;
+use model::{NodeId, Timestamp};
 use rcgen::KeyPair;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -19,7 +19,7 @@ use rustls::{
 use webpki::EndEntityCert;
 
 use super::key::fingerprint_of;
-use super::node_of;
+use super::{node_of, since_of};
 
 const ALPN: &[u8] = b"h2";
 const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -79,13 +79,16 @@ pub struct Caller {
     pub node: NodeId,
     /// Of its key, as in `State.members`.
     pub fingerprint: String,
+    /// Since when it has that key, by cluster time; 0 if a program issued the certificate that knew no change of keys.
+    pub since: Timestamp,
 }
 
 /// Who presented this verified chain; `None` if the certificate names no node.
 pub fn caller(chain: &[CertificateDer<'_>]) -> Option<Caller> {
     let certificate = EndEntityCert::try_from(chain.first()?).ok()?;
     let node = certificate.valid_dns_names().find_map(node_of)?;
-    Some(Caller { node, fingerprint: fingerprint_of(&certificate.subject_public_key_info()) })
+    let since = certificate.valid_dns_names().find_map(since_of).unwrap_or_default();
+    Some(Caller { node, fingerprint: fingerprint_of(&certificate.subject_public_key_info()), since })
 }
 
 /// Trusts the authority with one fingerprint, which must be in the chain that is shown.

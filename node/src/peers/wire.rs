@@ -14,7 +14,7 @@ use cluster::{Lane, Target, Wire, WireError};
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use model::NodeId;
+use model::{NodeId, Timestamp};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::credentials::Held;
+use super::tls::caller;
 use super::{MESSAGE_BYTES_MAX, name};
 
 /// To connect and shake hands, by one address.
@@ -41,6 +42,8 @@ pub struct TlsWire {
 
 #[derive(Default)]
 struct Ways {
+    /// What this node shows on those that are open.
+    shown: Option<Arc<ClientConfig>>,
     open: BTreeMap<Way, Connection>,
     /// Handshakes under way.
     connecting: BTreeMap<Way, watch::Receiver<Made>>,
@@ -63,8 +66,18 @@ impl TlsWire {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// None that shows a key which this node has given up: it is dead, or soon will be.
     fn kept(&self, way: Way) -> Option<Connection> {
-        self.ways().open.get(&way).filter(|connection| !connection.is_closed()).cloned()
+        let shown = self.held.borrow().as_ref().map(|held| held.client.clone());
+        let mut ways = self.ways();
+        let is_same = match (&ways.shown, &shown) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if !is_same {
+            *ways = Ways { shown, ..Ways::default() };
+        }
+        ways.open.get(&way).filter(|connection| !connection.is_closed()).cloned()
     }
 
     fn forget(&self, way: Way) {
@@ -95,10 +108,14 @@ impl TlsWire {
         if let Some(tell) = begin {
             let (wire, to) = (self.clone(), to.clone());
             tokio::spawn(async move {
-                let made = wire.connect(&to).await;
+                let (shown, made) = wire.connect(&to).await;
                 let mut ways = wire.ways();
-                ways.connecting.remove(&way);
-                if let Ok(connection) = &made {
+                let is_same =
+                    matches!((&ways.shown, &shown), (Some(now), Some(then)) if Arc::ptr_eq(now, then));
+                if is_same {
+                    ways.connecting.remove(&way);
+                }
+                if let (true, Ok(connection)) = (is_same, &made) {
                     ways.open.insert(way, connection.clone());
                 }
                 tell.send_replace(Some(made));
@@ -120,19 +137,21 @@ impl TlsWire {
         }
     }
 
-    /// By the first of its addresses that answers.
-    async fn connect(&self, to: &Target) -> Result<Connection, WireError> {
-        let credentials = self.held.borrow().clone();
-        let credentials = credentials
-            .ok_or_else(|| WireError::Unreachable("this node belongs to no cluster yet".to_owned()))?;
+    /// By the first of its addresses that answers; and what was shown there.
+    async fn connect(&self, to: &Target) -> (Option<Arc<ClientConfig>>, Result<Connection, WireError>) {
+        let Some(credentials) = self.held.borrow().clone() else {
+            let reason = "this node belongs to no cluster yet".to_owned();
+            return (None, Err(WireError::Unreachable(reason)));
+        };
+        let known = credentials.known.get(&to.node).copied().unwrap_or_default();
         let mut failed = "none of its addresses is known".to_owned();
         for address in &to.addresses {
-            match connect(*address, &name(to.node), credentials.client.clone()).await {
-                Ok(connection) => return Ok(connection),
+            match connect(*address, &name(to.node), credentials.client.clone(), known).await {
+                Ok(connection) => return (Some(credentials.client.clone()), Ok(connection)),
                 Err(reason) => failed = format!("{address}: {reason}"),
             }
         }
-        Err(WireError::Unreachable(failed))
+        (Some(credentials.client.clone()), Err(WireError::Unreachable(failed)))
     }
 }
 
@@ -157,11 +176,12 @@ impl Wire for TlsWire {
     }
 }
 
-/// A connection to whoever answers to `server` at `address`.
+/// A connection to whoever answers to `server` at `address`, with a key that is not older than `known`.
 pub async fn connect(
     address: SocketAddr,
     server: &str,
     config: Arc<ClientConfig>,
+    known: Timestamp,
 ) -> Result<Connection, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let server = ServerName::try_from(server.to_owned()).map_err(|error| text(&error))?;
@@ -170,6 +190,10 @@ pub async fn connect(
         stream.set_nodelay(true).map_err(|error| text(&error))?;
         let stream =
             TlsConnector::from(config).connect(server, stream).await.map_err(|error| text(&error))?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(caller);
+        if shown.is_none_or(|shown| shown.since < known) {
+            return Err("it shows a key that was replaced by a newer one".to_owned());
+        }
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_TIMEOUT)
@@ -225,12 +249,21 @@ mod tests {
     use crate::peers::tls;
 
     fn credentials(authority: &Authority, node: u64) -> Credentials {
+        credentials_since(authority, node, 0, BTreeMap::new())
+    }
+
+    fn credentials_since(
+        authority: &Authority,
+        node: u64,
+        since: u64,
+        known: BTreeMap<NodeId, Timestamp>,
+    ) -> Credentials {
         let key = KeyPair::generate().unwrap();
-        let own = authority::issue(authority, NodeId(node), &key).unwrap();
+        let own = authority::issue(authority, NodeId(node), &key, Timestamp(since)).unwrap();
         let chain =
             [authority::certificate(&own).unwrap(), authority::certificate(&authority.certificate).unwrap()];
         let (client, server) = tls::configs(chain, &key).unwrap();
-        Credentials { client: Arc::new(client), server: Arc::new(server) }
+        Credentials { client: Arc::new(client), server: Arc::new(server), known }
     }
 
     /// Node 2, which shakes hands only when it is told to, and says who asked.
@@ -285,6 +318,34 @@ mod tests {
         assert_eq!(first.as_deref(), Ok(NodeId(1).to_string().as_bytes()));
         assert_eq!(second, first);
         assert_eq!(node.connections.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_replaced_is_refused_and_connections_that_show_one_s_own_are_left() {
+        let authority = authority::create().unwrap();
+        let node = slow(TlsAcceptor::from(credentials_since(&authority, 2, 7, BTreeMap::new()).server)).await;
+        node.go.notify_one();
+        let target = Target { node: NodeId(2), addresses: vec![node.address] };
+        let with = |own_since, known: u64| {
+            let known = BTreeMap::from([(NodeId(2), Timestamp(known))]);
+            Some(Arc::new(credentials_since(&authority, 1, own_since, known)))
+        };
+        let (sender, held) = watch::channel(with(1, 7));
+        let wire = TlsWire::new(held);
+        assert!(wire.ask(&target, Lane::Log, Bytes::new()).await.is_ok());
+        assert!(wire.ask(&target, Lane::Log, Bytes::new()).await.is_ok());
+        assert_eq!(node.connections.load(Ordering::SeqCst), 1, "it is kept");
+        sender.send_replace(with(2, 7));
+        node.go.notify_one();
+        assert!(wire.ask(&target, Lane::Log, Bytes::new()).await.is_ok());
+        assert_eq!(node.connections.load(Ordering::SeqCst), 2, "by the new key");
+        sender.send_replace(with(3, 8));
+        node.go.notify_one();
+        let answer = wire.ask(&target, Lane::Log, Bytes::new()).await;
+        assert!(
+            matches!(&answer, Err(WireError::Unreachable(why)) if why.contains("replaced by a newer")),
+            "{answer:?}"
+        );
     }
 
     #[tokio::test]

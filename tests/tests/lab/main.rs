@@ -3,6 +3,7 @@
 mod adoption;
 mod drain;
 mod faults;
+mod keys;
 mod lease;
 mod one;
 mod recovery;

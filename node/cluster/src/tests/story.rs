@@ -170,6 +170,11 @@ impl Story<'_> {
         let plan = json!({"every_hours": 6, "keep": 3, "locking": locking, "bucket": bucket});
         self.from(5, json!({"do": "plan_backups", "plan": plan})).await;
         self.from(5, json!({"do": "back_up_now"})).await;
+        self.from(6, json!({"do": "renew_keys", "nodes": [NODE, SECOND]})).await;
+        let since = self.cluster.now();
+        let key =
+            json!({"do": "register_key", "node": SECOND, "fingerprint": "e".repeat(64), "since": since});
+        self.from(6, key).await;
     }
 
     /// One task of the app ends by itself, badly.

@@ -90,6 +90,14 @@ pub(super) enum Op {
     Remove {
         node: u64,
     },
+    Renew {
+        node: u64,
+    },
+    NewKey {
+        node: u64,
+        fill: u64,
+        later: u64,
+    },
     Change {
         node: u64,
         availability: Availability,
@@ -138,6 +146,9 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         3 => (1..4u64, any::<bool>()).prop_map(|(node, lost)| Op::Lost { node, lost }),
         2 => (1..4u64).prop_map(|node| Op::Fence { node }),
         1 => (1..4u64).prop_map(|node| Op::Remove { node }),
+        1 => (1..4u64).prop_map(|node| Op::Renew { node }),
+        2 => (1..4u64, 100..110u64, 0..3u64)
+            .prop_map(|(node, fill, later)| Op::NewKey { node, fill, later }),
         3 => (1..4u64, availability, any::<bool>())
             .prop_map(|(node, availability, name)| Op::Change { node, availability, name }),
         2 => (prop::collection::vec(any::<usize>(), 0..3), any::<bool>())

@@ -54,6 +54,10 @@ impl State {
                 self.hook_answered(*node, *lost_since, error.as_deref())
             }
             Command::ChangeSettings { change } => self.change_settings(change),
+            Command::RenewKeys { nodes } => self.renew_keys(nodes),
+            Command::RegisterKey { node, fingerprint, since } => {
+                self.register_key(*node, fingerprint, *since)
+            }
             Command::ChangeNode { node, change } => self.change_node(*node, change),
             Command::MoveTasks { tasks, cancel } => self.move_tasks(tasks, *cancel),
             Command::PutJoinToken { token } => self.put_join_token(token),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::State;
 use super::apply::check_limit;
+use super::keys::KEYS_FROM;
 use crate::command::{Outcome, Reject};
 use crate::event::EventKind;
 use crate::membership::{
@@ -71,8 +72,12 @@ impl State {
 
     fn admit(&mut self, applicant: &Applicant) {
         let Applicant { node, fingerprint, addresses, port } = applicant.clone();
+        // As an older program would have it, as long as there may be one.
+        let key_since = if self.feature_level >= KEYS_FROM { self.now } else { Timestamp::default() };
         let member = Member {
             fingerprint,
+            key_since,
+            renews_key: false,
             addresses,
             port,
             admitted_at: self.now,
@@ -381,6 +386,6 @@ fn check_applicant(applicant: &Applicant) -> Result<(), Reject> {
     check_limit(applicant.addresses.len(), limits::NODE_ADDRESSES_MAX, "addresses of a node")
 }
 
-fn invalid(path: &str, message: &str) -> Reject {
+pub(super) fn invalid(path: &str, message: &str) -> Reject {
     Reject::Invalid { path: path.to_owned(), message: message.to_owned() }
 }

@@ -12,6 +12,7 @@ mod backups;
 mod claim;
 mod events;
 mod invariants;
+mod keys;
 mod membership;
 mod nodes;
 mod plan;
@@ -21,6 +22,7 @@ mod settings;
 mod snapshot;
 mod tasks;
 
+pub use keys::KEYS_FROM;
 pub use membership::LEASES_FROM;
 pub use snapshot::SnapshotError;
 

@@ -48,6 +48,7 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
         | EventKind::NodeLost { .. }
         | EventKind::NodeBack { .. }
         | EventKind::NodeFenced { .. }
+        | EventKind::NodeKeyChanged { .. }
         | EventKind::FenceHookFailed { .. }
         | EventKind::SettingsChanged
         | EventKind::NodeQuarantined { .. }

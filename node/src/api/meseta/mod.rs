@@ -54,6 +54,7 @@ pub fn operations() -> Vec<Operation> {
         get("/meseta/v1/nodes", routing::get(nodes::list)),
         patch("/meseta/v1/nodes/{node}", routing::patch(nodes::change)),
         delete("/meseta/v1/nodes/{node}", routing::delete(nodes::remove)),
+        post("/meseta/v1/nodes/{node}/key", routing::post(nodes::renew_key)),
         get("/meseta/v1/settings", routing::get(settings::show)),
         patch("/meseta/v1/settings", routing::patch(settings::change)),
         get("/meseta/v1/recover", routing::get(recover::prospects)),

@@ -53,6 +53,17 @@ pub async fn change(
     Ok(Json(json!({ "changed": node })))
 }
 
+/// POST /meseta/v1/nodes/{node}/key: the node makes a new one, and what it had is dead.
+pub async fn renew_key(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+) -> Result<Response, ApiError> {
+    let id = find(&api, &node)?;
+    api.propose(&caller, None, Command::RenewKeys { nodes: vec![id] }).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "renews": node }))).into_response())
+}
+
 fn find(api: &Api, node: &str) -> Result<NodeId, ApiError> {
     let id = api.backend.state().members.keys().find(|id| id.to_string() == node).copied();
     id.ok_or_else(|| ApiError::not_found(format!("node {node:?} is not a member")))

@@ -321,6 +321,39 @@ fn a_removed_node_is_forgotten_and_its_key_refused() {
 }
 
 #[test]
+fn a_newer_key_ends_those_before_it_and_removal_ends_all() {
+    let mut lab = several(3);
+    let (node, first) = (NodeId(3), lab.state.members[&NodeId(3)].clone());
+    let register = |fill: char, since| {
+        let fingerprint = fill.to_string().repeat(64);
+        Command::RegisterKey { node: NodeId(3), fingerprint, since }
+    };
+    lab.must(Command::RenewKeys { nodes: vec![node] });
+    assert!(lab.state.members[&node].renews_key);
+    let since = first.key_since.plus_ms(5);
+    refused(lab.run(register('b', first.key_since)), "is not after");
+    lab.must(register('b', since));
+    lab.must(register('b', since));
+    let member = &lab.state.members[&node];
+    assert_eq!((member.key_since, member.renews_key), (since, false));
+    refused(lab.run(register('c', since)), "is not after");
+    let taken = lab.state.members[&NodeId(2)].fingerprint.clone();
+    let steal = Command::RegisterKey { node, fingerprint: taken, since: since.plus_ms(1) };
+    refused(lab.run(steal), "another node's key");
+    refused(lab.run(Command::RenewKeys { nodes: vec![NodeId(9)] }), "");
+
+    let why = |lab: &Lab, key: &str, since| lab.state.refuses_key(node, key, since).unwrap_or_default();
+    let new = "b".repeat(64);
+    assert!(why(&lab, &first.fingerprint, first.key_since).contains("replaced"));
+    assert_eq!(why(&lab, &new, since), "");
+    assert_eq!(why(&lab, &"d".repeat(64), since.plus_ms(9)), "", "one that is not known here yet");
+    lab.must(Command::RemoveNode { node });
+    for (key, since) in [(&new, since), (&first.fingerprint, first.key_since)] {
+        assert!(why(&lab, key, since).contains("removed"));
+    }
+}
+
+#[test]
 fn nothing_of_this_is_proposed_before_all_understand_it() {
     let mut lab = Lab::new();
     refused(lab.run(testing::found()), "needs feature level 2");

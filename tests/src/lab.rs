@@ -36,6 +36,14 @@ impl Lab {
         Self::up_with(nodes, &[("MESETA_PROFILE", "release"), ("MESETA_LAB_STATE", "disk")])
     }
 
+    /// All run this program instead of the tree's.
+    #[track_caller]
+    pub fn up_with_program(nodes: usize, program: &str) -> Self {
+        let lab = Self { environment: &[] };
+        lab.run(&["up", &nodes.to_string(), "--password", PASSWORD, "--program", program]);
+        lab
+    }
+
     #[track_caller]
     fn up_with(nodes: usize, environment: &'static [(&'static str, &'static str)]) -> Self {
         let lab = Self { environment };

@@ -98,18 +98,12 @@ impl Cluster {
         node: NodeId,
         addresses: Vec<SocketAddr>,
     ) -> Result<(), MembershipError> {
-        let peer = Peer { addresses };
-        let change = if self.members().iter().any(|member| member.node == node) {
-            ChangeMembers::SetNodes(BTreeMap::from([(node.0, peer)]))
-        } else {
-            ChangeMembers::AddNodes(BTreeMap::from([(node.0, peer)]))
-        };
-        self.change(change).await
+        self.change(follows(&self.members(), node, addresses)).await
     }
 
     /// Makes exactly these members vote; who voted before follows on. All must be members. This node must lead.
     pub async fn set_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
-        self.change(ChangeMembers::ReplaceAllVoters(voters.into_iter().map(|node| node.0).collect())).await
+        self.change(self::voters(voters)).await
     }
 
     /// Forgets a member that does not vote. This node must lead.
@@ -132,13 +126,36 @@ impl Cluster {
 
     async fn change(&self, change: ChangeMembers<RaftNodeId, Peer>) -> Result<(), MembershipError> {
         let raft = self.raft().ok_or(MembershipError::NoLeader)?;
-        match raft.change_membership(change, true).await {
-            Ok(_) => Ok(()),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(MembershipError::NoLeader),
-            Err(RaftError::APIError(error)) => Err(failed(&error)),
-            Err(RaftError::Fatal(fatal)) => Err(failed(&fatal)),
-        }
+        changed(raft.change_membership(change, true).await)
     }
+}
+
+/// What openraft's answer means to whoever changes the members.
+pub(crate) fn changed<R: AsyncRuntime, T>(
+    answer: Result<T, RaftError<Tc<R>, ClientWriteError<Tc<R>>>>,
+) -> Result<(), MembershipError> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(MembershipError::NoLeader),
+        Err(RaftError::APIError(error)) => Err(failed(&error)),
+        Err(RaftError::Fatal(fatal)) => Err(failed(&fatal)),
+    }
+}
+
+/// Among `members`, `node` follows from now on, or is reached elsewhere.
+pub(crate) fn follows(
+    members: &[Member],
+    node: NodeId,
+    addresses: Vec<SocketAddr>,
+) -> ChangeMembers<RaftNodeId, Peer> {
+    let peer = BTreeMap::from([(node.0, Peer { addresses })]);
+    let is_known = members.iter().any(|member| member.node == node);
+    if is_known { ChangeMembers::SetNodes(peer) } else { ChangeMembers::AddNodes(peer) }
+}
+
+/// Exactly these vote.
+pub(crate) fn voters(nodes: BTreeSet<NodeId>) -> ChangeMembers<RaftNodeId, Peer> {
+    ChangeMembers::ReplaceAllVoters(nodes.into_iter().map(|node| node.0).collect())
 }
 
 pub(crate) fn members<R: AsyncRuntime>(metrics: &RaftMetrics<Tc<R>>) -> Vec<Member> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::State;
-use openraft::ReadPolicy;
+use openraft::{AsyncRuntime, ReadPolicy};
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::time::timeout_at;
 
@@ -14,7 +14,7 @@ use crate::error::ReadError;
 use crate::message::{Answer, Ask, encode};
 use crate::observer::Leadership;
 use crate::propose::next_leader;
-use crate::types::TokioRuntime;
+use crate::types::{Tc, TokioRuntime};
 
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -57,12 +57,8 @@ impl Cluster {
     pub(crate) async fn read_index(&self) -> Result<u64, ReadError> {
         self.check_running().map_err(ReadError::Failed)?;
         let raft = self.raft().ok_or(ReadError::NoLeader)?;
-        match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
-            Ok(_) => Ok(self.state().index),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => Err(ReadError::NoLeader),
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(ReadError::NoQuorum),
-            Err(RaftError::Fatal(fatal)) => Err(ReadError::Failed(fatal.to_string())),
-        }
+        confirmed(raft.ensure_linearizable(ReadPolicy::ReadIndex).await)?;
+        Ok(self.state().index)
     }
 
     /// The same, as the leader says.
@@ -76,5 +72,17 @@ impl Cluster {
             // A read changes nothing: asking the next leader is always right.
             Ok(_) | Err(_) => Err(ReadError::NoLeader),
         }
+    }
+}
+
+/// What openraft's answer means to a reader.
+pub(crate) fn confirmed<R: AsyncRuntime, T>(
+    answer: Result<T, RaftError<Tc<R>, LinearizableReadError<Tc<R>>>>,
+) -> Result<(), ReadError> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => Err(ReadError::NoLeader),
+        Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(ReadError::NoQuorum),
+        Err(RaftError::Fatal(fatal)) => Err(ReadError::Failed(fatal.to_string())),
     }
 }

@@ -45,9 +45,7 @@ enum Stage {
         at: u64,
         asked: bool,
     },
-    Dead {
-        fenced: bool,
-    },
+    Dead,
 }
 
 impl Containers {
@@ -80,14 +78,14 @@ impl Containers {
             Stage::Starts { .. } => Phase::Creating,
             Stage::Runs => Phase::Running { stopping: false },
             Stage::Dies { asked, .. } => Phase::Running { stopping: asked },
-            Stage::Dead { .. } => Phase::Exited,
+            Stage::Dead => Phase::Exited,
         };
         self.of.iter().map(|(task, c)| Observed { task: task.clone(), phase: phase(c.stage) }).collect()
     }
 
     pub fn exit(&self, task: &TaskId) -> Exit {
         match self.of.get(task).map(|container| container.stage) {
-            Some(Stage::Dead { .. }) => Exit::Signal(9),
+            Some(Stage::Dead) => Exit::Signal(9),
             _ => Exit::NeverRan,
         }
     }
@@ -125,7 +123,7 @@ pub async fn init(world: World, host: Arc<Host>) {
                     started.push((task.clone(), container.app.clone(), container.is_exclusive));
                     Stage::Runs
                 }
-                Stage::Dies { at: end, asked } if end <= at => Stage::Dead { fenced: !asked },
+                Stage::Dies { at: end, .. } if end <= at => Stage::Dead,
                 stage => stage,
             };
         }

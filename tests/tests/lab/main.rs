@@ -9,6 +9,7 @@ mod one;
 mod recovery;
 mod several;
 mod strangers;
+mod versions;
 mod workers;
 
 use tests::lab::Lab;

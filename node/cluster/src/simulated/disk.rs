@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -191,17 +191,13 @@ impl RaftLogReader<Tc<Runtime>> for Log {
         &mut self,
         range: B,
     ) -> io::Result<Vec<Entry>> {
-        let range = (clone_bound(range.start_bound()), clone_bound(range.end_bound()));
+        let range = (range.start_bound().cloned(), range.end_bound().cloned());
         Ok(self.inner()?.seen.entries.range(range).map(|(_, entry)| entry.clone()).collect())
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
         Ok(self.inner()?.seen.vote)
     }
-}
-
-fn clone_bound(bound: Bound<&u64>) -> Bound<u64> {
-    bound.cloned()
 }
 
 impl RaftLogStorage<Tc<Runtime>> for Log {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::{Applied, Envelope, NodeId, State};
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::raft::ReadPolicy;
 use openraft::{ChangeMembers, SnapshotPolicy};
 use tokio::sync::watch;
@@ -33,6 +32,7 @@ use crate::message::{self, Answer, Ask};
 use crate::network::Network;
 use crate::observer::Leadership;
 use crate::propose::answered;
+use crate::read::confirmed;
 use crate::types::{Logged, Members, Peer, Tc};
 use crate::wire::Wire;
 use disk::Snapshots;
@@ -136,31 +136,20 @@ impl Server {
 
     /// The index that a read begun now must see, if this node leads.
     pub async fn read_index(&self) -> Result<u64, ReadError> {
-        match self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
-            Ok(_) => Ok(self.state().index),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => Err(ReadError::NoLeader),
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(ReadError::NoQuorum),
-            Err(RaftError::Fatal(fatal)) => Err(ReadError::Failed(fatal.to_string())),
-        }
+        confirmed(self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await)?;
+        Ok(self.state().index)
     }
 
     pub async fn follow(&self, node: NodeId, addresses: Vec<SocketAddr>) -> Result<(), MembershipError> {
-        let peer = BTreeMap::from([(node.0, Peer { addresses })]);
-        let is_known = self.members().iter().any(|member| member.node == node);
-        self.change(if is_known { ChangeMembers::SetNodes(peer) } else { ChangeMembers::AddNodes(peer) })
-            .await
+        self.change(membership::follows(&self.members(), node, addresses)).await
     }
 
     pub async fn set_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), MembershipError> {
-        self.change(ChangeMembers::ReplaceAllVoters(voters.into_iter().map(|node| node.0).collect())).await
+        self.change(membership::voters(voters)).await
     }
 
     async fn change(&self, change: ChangeMembers<u64, Peer>) -> Result<(), MembershipError> {
-        match self.raft.change_membership(change, true).await {
-            Ok(_) => Ok(()),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(MembershipError::NoLeader),
-            Err(error) => Err(MembershipError::Failed(error.to_string())),
-        }
+        membership::changed(self.raft.change_membership(change, true).await)
     }
 
     /// What consensus here answers to a question from `from`.

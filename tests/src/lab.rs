@@ -1,6 +1,7 @@
 //! `scripts/lab` as people use it: real nodes in network namespaces of their own, which are killed, cut off and frozen.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::http::Client;
 use crate::vm::root;
 use crate::wait;
 
-const PASSWORD: &str = "lab-test-word";
+pub const PASSWORD: &str = "lab-test-word";
 /// Nothing tested here takes this long, however busy the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Where nodes reach this machine.
@@ -133,6 +134,13 @@ impl Lab {
             tasks.iter().filter_map(|task| task["host"].as_str().map(str::to_owned)).collect();
         hosts.sort();
         hosts
+    }
+
+    /// Where node `n` keeps what does not lie in memory; removed with the lab.
+    pub fn disk(&self, n: usize) -> PathBuf {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = || std::env::home_dir().unwrap_or_default().join(".cache");
+        cache.unwrap_or_else(home).join("meseta/lab").join(n.to_string())
     }
 
     /// The processes of node `n` and of its tasks.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::State;
-use openraft::{AsyncRuntime, ReadPolicy};
 use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::{AsyncRuntime, ReadPolicy};
 use tokio::time::timeout_at;
 
 use crate::clock::deadline;

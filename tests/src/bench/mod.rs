@@ -16,6 +16,7 @@ mod page;
 mod processes;
 mod starts;
 mod table;
+mod writes;
 
 pub use table::{Conditions, Row, print};
 
@@ -31,7 +32,7 @@ pub struct Settings {
     pub peers: bool,
 }
 
-pub const ALL: [Bench; 14] = [
+pub const ALL: [Bench; 15] = [
     Bench { name: "start", run: starts::one },
     Bench { name: "start-many", run: starts::many },
     Bench { name: "memory", run: memory::agent },
@@ -44,6 +45,7 @@ pub const ALL: [Bench; 14] = [
     Bench { name: "leader-kill", run: cluster::leader_kill },
     Bench { name: "hand-over", run: cluster::hand_over },
     Bench { name: "node-kill", run: cluster::node_kill },
+    Bench { name: "writes", run: writes::durable },
     Bench { name: "image", run: boot::size },
     Bench { name: "boot", run: boot::boot },
 ];

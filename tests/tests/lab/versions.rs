@@ -15,7 +15,8 @@ const NO_COMMIT: i32 = 3;
 
 /// The program of an earlier commit; `None`, and said, if this clone is too shallow for it.
 fn previous() -> Option<String> {
-    let built = Command::new(root().join("scripts/previous")).stderr(Stdio::inherit()).output().expect("it starts");
+    let built =
+        Command::new(root().join("scripts/previous")).stderr(Stdio::inherit()).output().expect("it starts");
     if built.status.code() == Some(NO_COMMIT) {
         println!("SKIPPED: this clone does not have the earlier commit");
         return None;
@@ -73,7 +74,8 @@ fn agree(lab: &Lab) {
 fn newer(lab: &Lab, n: usize) -> Result<(u16, String), String> {
     let nodes = lab.node(n).get("/meseta/v1/nodes").map_err(|error| error.to_string())?.json();
     let id = nodes["nodes"][0]["id"].as_str().ok_or_else(|| nodes.to_string())?;
-    let answer = lab.node(n).post(&format!("/meseta/v1/nodes/{id}/key"), "").map_err(|error| error.to_string())?;
+    let answer =
+        lab.node(n).post(&format!("/meseta/v1/nodes/{id}/key"), "").map_err(|error| error.to_string())?;
     Ok((answer.status, answer.text()))
 }
 

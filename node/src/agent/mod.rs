@@ -263,6 +263,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let inner = peers::listen::Inner { cluster: cluster.clone(), doors };
     loops.spawn(peers::listen::run(args.peers, inner, keeper.held(), shutdown.clone()));
     loops.spawn(keeper.run(cluster.clone(), shutdown.clone()));
+    loops.spawn(peers::ready::run(cluster.clone(), wire.clone(), shutdown.clone()));
     loops.spawn(members::run(cluster.clone(), machine.clone(), own, shutdown.clone()));
     loops.spawn(leader::run(cluster.clone(), shutdown.clone()));
     loops.spawn(rebalance::run(cluster.clone(), shutdown.clone()));

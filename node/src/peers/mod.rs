@@ -4,7 +4,7 @@
 //! kept in its state, so that every member can admit a node and certify its own next key (`authority`). Who a connection comes from is the name in a
 //! certificate of that authority (`tls`); what has no certificate may only ask to be let in (`join`);
 //! an unclaimed one is taken in by the code on its screen (`adoption`).
-//! What a task's own node must answer is handed on to it (`relay`).
+//! What a task's own node must answer is handed on to it (`relay`). Who votes has connections to the others `ready`.
 
 pub mod adoption;
 pub mod authority;
@@ -13,6 +13,7 @@ pub mod join;
 pub mod key;
 pub mod listen;
 pub mod membership;
+pub mod ready;
 pub mod relay;
 pub mod tls;
 pub mod token;

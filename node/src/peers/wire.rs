@@ -84,6 +84,11 @@ impl TlsWire {
         self.ways().open.remove(&way);
     }
 
+    /// Makes the connection of a lane, if there is none; true if there is one then.
+    pub async fn prepare(&self, to: &Target, lane: Lane) -> bool {
+        self.connected(to, Some(lane)).await.is_ok()
+    }
+
     /// A connection for requests handed on to `to`.
     pub async fn relay(&self, to: &Target) -> Result<Connection, WireError> {
         let mut connection = self.connected(to, None).await?;
@@ -198,6 +203,8 @@ pub async fn connect(
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_TIMEOUT)
             .keep_alive_timeout(PING_TIMEOUT)
+            // One that is kept ready must not turn out to be dead when it is needed.
+            .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .handshake(TokioIo::new(stream))

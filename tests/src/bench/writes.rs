@@ -1,8 +1,8 @@
 //! Row 13: durable writes on three nodes through the public API, by 1, 16 and 256 clients; the peer is etcd with three
 //! members in the same namespaces and on the same disk, in the same run, asked by the same client.
 //!
-//! A write here is a PUT of an app without instances whose environment holds the value; there it is a put of a key by the
-//! gateway that etcd has for JSON. Each client has a connection of its own, kept open, to one of the three.
+//! A write here is a node's attribute, by PATCH, which starts nothing; there it is a put of a key by the gateway that etcd has
+//! for JSON. Each client has a connection of its own, kept open, to one of the three.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -23,11 +23,15 @@ const CLIENTS: [usize; 3] = [1, 16, 256];
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(4);
 const VALUE_BYTES: usize = 128;
+/// Different ones, among which the clients share.
+const ATTRIBUTES: usize = 16;
 const START: Duration = Duration::from_secs(30);
 
 pub fn durable(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let lab = Lab::up_for_release(NODES);
     let etcd = if settings.peers { Some(Etcd::start(&lab)?) } else { None };
+    let node = lab.json(1, "/meseta/v1/nodes")["nodes"][0]["id"].as_str().context("no node")?.to_owned();
+    let our_write = move |client: usize, number: usize| our_write(&node, client, number);
     let mut rows = Vec::new();
     for clients in CLIENTS {
         let (mut ours, mut theirs) = (Measured::default(), Measured::default());
@@ -52,22 +56,23 @@ pub fn durable(settings: &Settings) -> anyhow::Result<Vec<Row>> {
 /// Where client `client` asks, and its write of that number.
 type Request = dyn Fn(usize, usize) -> (SocketAddr, Vec<u8>) + Sync;
 
-fn our_write(client: usize, number: usize) -> (SocketAddr, Vec<u8>) {
-    let body = format!(r#"{{"cmd":"true","instances":0,"env":{{"V":"{}"}}}}"#, value(number));
+fn our_write(node: &str, client: usize, number: usize) -> (SocketAddr, Vec<u8>) {
+    let body = format!(r#"{{"attributes":{{"writer{}":"{}"}}}}"#, client % ATTRIBUTES, value(client, number));
     let authorization = BASE64.encode(format!("admin:{PASSWORD}"));
-    let head =
-        format!("PUT /v2/apps/writer-{client}?force=true HTTP/1.1\r\nAuthorization: Basic {authorization}");
+    let head = format!("PATCH /meseta/v1/nodes/{node} HTTP/1.1\r\nAuthorization: Basic {authorization}");
     request(client, 8080, &head, &body)
 }
 
 fn etcd_write(client: usize, number: usize) -> (SocketAddr, Vec<u8>) {
-    let (key, value) = (BASE64.encode(format!("/writer-{client}")), BASE64.encode(value(number)));
+    let (key, value) =
+        (BASE64.encode(format!("/writer{}", client % ATTRIBUTES)), BASE64.encode(value(client, number)));
     let body = format!(r#"{{"key":"{key}","value":"{value}"}}"#);
     request(client, 2379, "POST /v3/kv/put HTTP/1.1", &body)
 }
 
-fn value(number: usize) -> String {
-    format!("{number:0VALUE_BYTES$}")
+/// Another each time: what changes nothing is not written.
+fn value(client: usize, number: usize) -> String {
+    format!("{client:03}{number:0width$}", width = VALUE_BYTES - 3)
 }
 
 fn request(client: usize, port: u16, head: &str, body: &str) -> (SocketAddr, Vec<u8>) {
@@ -138,15 +143,18 @@ fn one_client(client: usize, write: &Request, end: Instant) -> anyhow::Result<Ve
             break;
         }
         line.get_mut().write_all(&request)?;
-        let status = answer(&mut line)?;
-        ensure!((200..300).contains(&status), "write {number} of client {client} was answered {status}");
+        let (status, said) = answer(&mut line)?;
+        ensure!(
+            (200..300).contains(&status),
+            "write {number} of client {client} was answered {status}: {said}"
+        );
         latencies.push(millis(sent.elapsed()));
     }
     Ok(latencies)
 }
 
-/// Reads one answer to its end; its status.
-fn answer(line: &mut impl BufRead) -> anyhow::Result<u16> {
+/// Reads one answer to its end; its status and text.
+fn answer(line: &mut impl BufRead) -> anyhow::Result<(u16, String)> {
     let status = header(line)?;
     let status = status.split(' ').nth(1).and_then(|word| word.parse().ok()).context("no status line")?;
     let mut length = None;
@@ -161,19 +169,20 @@ fn answer(line: &mut impl BufRead) -> anyhow::Result<u16> {
             None => bail!("odd header {text:?}"),
         }
     }
+    let mut text = Vec::new();
     match (length, is_chunked) {
-        (Some(length), false) => skip(line, length)?,
+        (Some(length), false) => read(line, length, &mut text)?,
         (_, true) => loop {
             let length = u64::from_str_radix(&header(line)?, 16)?;
-            // Each is followed by an empty line, the last one by nothing else.
-            skip(line, length + 2)?;
+            read(line, length, &mut text)?;
+            ensure!(header(line)?.is_empty(), "a chunk is longer than it says");
             if length == 0 {
                 break;
             }
         },
         (None, false) => bail!("an answer without a length"),
     }
-    Ok(status)
+    Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
 fn header(line: &mut impl BufRead) -> anyhow::Result<String> {
@@ -182,11 +191,9 @@ fn header(line: &mut impl BufRead) -> anyhow::Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
-fn skip(line: &mut impl BufRead, bytes: u64) -> anyhow::Result<()> {
-    ensure!(
-        std::io::copy(&mut line.take(bytes), &mut std::io::sink())? == bytes,
-        "the connection was closed"
-    );
+fn read(line: &mut impl BufRead, bytes: u64, text: &mut Vec<u8>) -> anyhow::Result<()> {
+    let got = line.take(bytes).read_to_end(text)?;
+    ensure!(got as u64 == bytes, "the connection was closed");
     Ok(())
 }
 
@@ -237,7 +244,7 @@ fn round_trip() -> anyhow::Result<u16> {
         let (address, request) = etcd_write(client, 0);
         let mut line = BufReader::new(TcpStream::connect(address)?);
         line.get_mut().write_all(&request)?;
-        worst = worst.max(answer(&mut line)?);
+        worst = worst.max(answer(&mut line)?.0);
     }
     Ok(worst)
 }
@@ -261,7 +268,7 @@ mod tests {
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n\
                     2\r\n{}\r\n0\r\n\r\nHTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
         let mut line = BufReader::new(text.as_bytes());
-        let statuses: Vec<u16> = (0..3).map(|_| answer(&mut line).expect("an answer")).collect();
+        let statuses: Vec<u16> = (0..3).map(|_| answer(&mut line).expect("an answer").0).collect();
         assert_eq!(statuses, [200, 201, 503]);
         assert!(answer(&mut line).is_err());
     }

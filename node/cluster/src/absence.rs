@@ -36,7 +36,7 @@ impl Cluster {
             if leads || self.now().ms_since(self.heard().max(begun)) < SILENT_MS {
                 continue;
             }
-            for target in targets(self.node(), &self.members(), &self.state(), &contacts) {
+            for target in targets(self.node(), &self.members(), &self.state(), &contacts).all {
                 let Some(holders) = self.holders_by(&target).await else { continue };
                 if is_absent(self.node(), known(server), &holders) {
                     tracing::info!(by = %target.node, "this node holds the log no more");

@@ -34,27 +34,61 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(120);
 /// A server that has heard of no majority for so long may know less than others.
 const SILENT_MS_MAX: u64 = 3_000;
-/// Wait after a server that could not be asked.
+/// Wait after a server that could not be asked; as long again for each that failed before it, up to a bound.
 const RETRY: Duration = Duration::from_millis(100);
+const RETRIES_MAX: u32 = 20;
 /// Between two signs of life to the leader, which takes a member for lost after three.
 const PULSE: Duration = Duration::from_millis(500);
 /// Entries between two writings of the state.
 const KEEP_EVERY: u64 = 5_000;
 
-/// Who may be asked, by what is known: whoever holds the log, then everybody, then those named at the start.
-pub fn targets(own: NodeId, members: &[Member], state: &State, contacts: &[Target]) -> Vec<Target> {
-    let mut targets: Vec<Target> = Vec::new();
+/// Who may be asked.
+pub struct Targets {
+    pub all: Vec<Target>,
+    /// So many of the first are known to hold the log.
+    servers: usize,
+}
+
+/// By what is known: whoever holds the log, then everybody, then those named at the start.
+pub fn targets(own: NodeId, members: &[Member], state: &State, contacts: &[Target]) -> Targets {
     let of_log =
         members.iter().map(|member| Target { node: member.node, addresses: member.addresses.clone() });
     let of_state =
         state.members.iter().map(|(node, member)| Target { node: *node, addresses: member.peers() });
-    for target in of_log.chain(of_state).chain(contacts.iter().cloned()) {
-        let is_known = targets.iter().any(|known| known.node == target.node);
+    let mut targets = Targets { all: Vec::new(), servers: 0 };
+    of_log.for_each(|target| targets.add(own, target));
+    targets.servers = targets.all.len();
+    of_state.chain(contacts.iter().cloned()).for_each(|target| targets.add(own, target));
+    targets
+}
+
+impl Targets {
+    fn add(&mut self, own: NodeId, target: Target) {
+        let is_known = self.all.iter().any(|known| known.node == target.node);
         if target.node != own && !is_known && !target.addresses.is_empty() {
-            targets.push(target);
+            self.all.push(target);
         }
     }
-    targets
+
+    /// Whom to ask after so many failures in a row: those that hold the log, and others only if none of them answers, for
+    /// who holds it may have changed.
+    fn of_round(&self, failed: u32, turn: usize) -> Option<&Target> {
+        let is_hopeless = failed as usize >= 2 * self.servers;
+        let pool = if is_hopeless { &self.all[..] } else { &self.all[..self.servers] };
+        pool.get(turn.checked_rem(pool.len())?)
+    }
+}
+
+/// Why nothing was heard.
+enum Unheard {
+    /// Another may tell.
+    Elsewhere(String),
+    /// This program must not go on.
+    Unusable(String),
+}
+
+fn elsewhere(target: &Target, reason: &dyn std::fmt::Display) -> Unheard {
+    Unheard::Elsewhere(format!("node {}: {reason}", target.node))
 }
 
 /// What it works with; [`Stream::run`] and [`pulse`] are its two tasks.
@@ -78,34 +112,46 @@ impl Stream {
         self.members.send_replace(members_of(self.machine.membership()));
         // Each begins with another, so that the servers share the work.
         let mut turn = usize::try_from(self.node.0 % 1_024).unwrap_or_default();
+        let mut failed: u32 = 0;
         loop {
             let state = states.borrow().clone();
             let targets = targets(self.node, &self.members.borrow(), &state, &self.contacts);
-            if targets.is_empty() {
-                tracing::warn!("nobody is known who could say what happens");
-                sleep(RETRY * 10).await;
-                continue;
-            }
-            let target = &targets[turn % targets.len()];
-            match self.ask(target).await {
-                Ok((news, snapshot)) => {
-                    let is_stale = news.silent_ms.is_none_or(|ms| ms > SILENT_MS_MAX);
-                    if let Err(error) = self.take(news, &snapshot).await {
-                        let reason = format!("what node {} told cannot be applied: {error}", target.node);
-                        self.failure.send_replace(Some(Failure { reason }));
-                        return;
+            let heard = self.hear(targets.of_round(failed, turn)).await;
+            keeper.keep(&mut self.machine).await;
+            let reason = match heard {
+                Ok(()) => {
+                    if failed > 0 {
+                        tracing::info!("is told again what happens");
                     }
-                    keeper.keep(&mut self.machine).await;
-                    if !is_stale {
-                        continue;
-                    }
-                    tracing::debug!(server = %target.node, "knows of no majority now");
+                    failed = 0;
+                    continue;
                 }
-                Err(reason) => tracing::info!(server = %target.node, reason, "does not say what happens"),
+                Err(Unheard::Elsewhere(reason)) => reason,
+                Err(Unheard::Unusable(reason)) => {
+                    self.failure.send_replace(Some(Failure { reason }));
+                    return;
+                }
+            };
+            match failed {
+                0 => tracing::warn!(reason, "is not told what happens; the others are asked"),
+                _ => tracing::debug!(reason, failed, "the next is asked"),
             }
+            failed = failed.saturating_add(1);
             turn = turn.wrapping_add(1);
-            sleep(RETRY).await;
+            sleep(RETRY * failed.min(RETRIES_MAX)).await;
         }
+    }
+
+    /// One question to `target`, and what it tells taken in.
+    async fn hear(&mut self, target: Option<&Target>) -> Result<(), Unheard> {
+        let target =
+            target.ok_or_else(|| Unheard::Elsewhere("nobody is known who could say it".to_owned()))?;
+        let (news, snapshot) = self.ask(target).await.map_err(|reason| elsewhere(target, &reason))?;
+        let is_stale = news.silent_ms.is_none_or(|ms| ms > SILENT_MS_MAX);
+        self.take(news, &snapshot).await.map_err(|error| {
+            Unheard::Unusable(format!("what node {} told cannot be applied: {error}", target.node))
+        })?;
+        if is_stale { Err(elsewhere(target, &"knows of no majority now")) } else { Ok(()) }
     }
 
     async fn ask(&self, target: &Target) -> Result<(News, Vec<u8>), String> {
@@ -220,5 +266,32 @@ async fn beat(wire: &dyn Wire, leader: &Target, question: Bytes) {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::debug!(leader = %leader.node, %error, "does not hear of this node"),
         Err(_) => tracing::debug!(leader = %leader.node, "does not hear of this node in time"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(node: u64) -> Target {
+        Target { node: NodeId(node), addresses: vec!["192.0.2.1:7300".parse().expect("an address")] }
+    }
+
+    #[test]
+    fn others_than_servers_are_asked_only_if_no_server_answers() {
+        let member = |node| Member { node: NodeId(node), addresses: target(node).addresses, votes: true };
+        let members = [member(1), member(2), member(9)];
+        let contacts: Vec<Target> = [2, 3, 4, 9].map(target).into();
+        let known = targets(NodeId(9), &members, &State::default(), &contacts);
+        let asked = |failed: u32| known.of_round(failed, failed as usize).expect("somebody").node.0;
+        assert_eq!((0..4).map(asked).collect::<Vec<_>>(), [1, 2, 1, 2]);
+        assert_eq!((4..8).map(asked).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        let unknown = targets(NodeId(9), &[], &State::default(), &contacts);
+        assert_eq!(
+            unknown.of_round(0, 5).map(|target| target.node),
+            Some(NodeId(4)),
+            "nobody holds it as far as is known"
+        );
+        assert!(targets(NodeId(9), &[], &State::default(), &[]).of_round(0, 0).is_none());
     }
 }

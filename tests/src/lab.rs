@@ -136,6 +136,11 @@ impl Lab {
         hosts
     }
 
+    /// What node `n` has logged since it was made.
+    pub fn log(&self, n: usize) -> String {
+        fs::read_to_string(format!("/run/meseta-lab/{n}/log")).unwrap_or_default()
+    }
+
     /// Where node `n` keeps what does not lie in memory; removed with the lab.
     pub fn disk(&self, n: usize) -> PathBuf {
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);

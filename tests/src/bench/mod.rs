@@ -11,7 +11,9 @@ mod dns;
 mod docker;
 mod idle;
 mod live;
+mod members;
 mod memory;
+mod overload;
 mod page;
 mod processes;
 mod starts;
@@ -30,9 +32,14 @@ pub struct Bench {
 pub struct Settings {
     /// Also measure what others need for the same, in the same run.
     pub peers: bool,
+    /// For those that watch for a while: how long.
+    pub seconds: Option<u64>,
 }
 
-pub const ALL: [Bench; 15] = [
+/// Measured only when it is named: it takes an hour.
+pub const LONG: [Bench; 1] = [Bench { name: "overload", run: overload::false_alarms }];
+
+pub const ALL: [Bench; 16] = [
     Bench { name: "start", run: starts::one },
     Bench { name: "start-many", run: starts::many },
     Bench { name: "memory", run: memory::agent },
@@ -45,6 +52,7 @@ pub const ALL: [Bench; 15] = [
     Bench { name: "leader-kill", run: cluster::leader_kill },
     Bench { name: "hand-over", run: cluster::hand_over },
     Bench { name: "node-kill", run: cluster::node_kill },
+    Bench { name: "members", run: members::idle },
     Bench { name: "writes", run: writes::durable },
     Bench { name: "image", run: boot::size },
     Bench { name: "boot", run: boot::boot },

@@ -1,22 +1,30 @@
 //! Measures the figures of a real node and prints them. Called by scripts/bench, which builds everything first.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::json;
-use tests::bench::{ALL, Conditions, Settings, print};
+use tests::bench::{ALL, Bench, Conditions, LONG, Settings, print};
 
 fn main() -> anyhow::Result<()> {
     let (mut settings, mut as_json, mut name) = (Settings::default(), false, None);
-    for argument in std::env::args().skip(1) {
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--seconds" => {
+                let seconds = arguments.next().and_then(|number| number.parse().ok());
+                settings.seconds = Some(seconds.context("--seconds: expected a number")?);
+            }
             "--json" => as_json = true,
             "--peers" => settings.peers = true,
             flag if flag.starts_with('-') => bail!("unknown flag {flag}"),
             other => name = Some(other.to_owned()),
         }
     }
-    let chosen: Vec<_> = ALL.iter().filter(|b| name.as_deref().is_none_or(|n| b.name == n)).collect();
+    let is_named = |bench: &Bench| name.as_deref() == Some(bench.name);
+    let mut chosen: Vec<_> = ALL.iter().filter(|bench| name.is_none() || is_named(bench)).collect();
+    chosen.extend(LONG.iter().filter(|bench| is_named(bench)));
     if chosen.is_empty() {
-        bail!("no such measurement; there are: {}", ALL.map(|b| b.name).join(" "));
+        let names: Vec<&str> = ALL.iter().chain(&LONG).map(|bench| bench.name).collect();
+        bail!("no such measurement; there are: {}", names.join(" "));
     }
     let conditions = Conditions::now(&tests::node::binary());
     let mut rows = Vec::new();

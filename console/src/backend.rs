@@ -21,6 +21,7 @@ use futures::stream::{BoxStream, StreamExt};
 use model::auth::Actor;
 use model::backup::Key;
 use model::ids::RequestId;
+use model::membership::Authority;
 use model::node::Resources;
 use model::{AppId, Applied, Command, DeploymentId, NodeId, Origin, State, TaskId, Timestamp};
 use tokio::sync::watch;
@@ -268,6 +269,10 @@ pub trait Backend: Send + Sync + 'static {
     async fn invite(&self, invitation: Invitation) -> Result<String, InviteError> {
         let _ = invitation;
         Err(InviteError::Unavailable(Unavailable::Failed("nodes cannot be let in here".into())))
+    }
+    /// A certificate authority that nobody knows yet, to take the place of the cluster's.
+    fn new_authority(&self) -> Result<Authority, Unavailable> {
+        Err(Unavailable::Failed("certificates cannot be made here".into()))
     }
     fn node(&self) -> NodeStatus;
     /// What tasks of this node wait for before they run, e.g. how much of their image has come. Of this node only,

@@ -12,7 +12,8 @@ use super::NODE;
 /// Three members, one of which does not answer.
 pub fn belong(state: &mut State) {
     state.feature_level = command::FEATURE_LEVEL;
-    let authority = model::membership::Authority { certificate: String::new(), key: String::new() };
+    let authority =
+        model::membership::Authority { certificate: String::new(), key: String::new(), number: 0 };
     state.authority = Some(authority);
     for at in 0..3u8 {
         let member = Member {

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod apps;
+pub mod authority;
 pub mod balancer;
 pub mod claim;
 pub mod compose;

@@ -11,7 +11,7 @@ use model::{Command, NodeId, limits, servers};
 use serde::Deserialize;
 
 use super::confirm::ConfirmPage;
-use super::{node_change, rebalance, recover};
+use super::{authority, node_change, rebalance, recover};
 use crate::adoption::{AdoptError, Adoption, CONSOLE_PORT, UnclaimedNode};
 use crate::context::{Context, Fields, Frame, Query, Tab, render, status_of};
 use crate::view::task::Moment;
@@ -35,6 +35,9 @@ pub struct Asked {
     /// Anything: what giving up a lost majority would cost.
     #[serde(default)]
     recover: String,
+    /// Anything: the certificate authority, and replacing it.
+    #[serde(default)]
+    authority: String,
 }
 
 #[derive(Template)]
@@ -102,6 +105,9 @@ pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
     }
     if !asked.recover.is_empty() {
         return recover::show(&context).await;
+    }
+    if !asked.authority.is_empty() {
+        return authority::show(&context);
     }
     if asked.remove.is_empty() && asked.change.is_empty() {
         return page(&context, Said::default());
@@ -199,6 +205,7 @@ pub async fn act(context: Context, fields: Fields) -> Response {
         "invite" => invite(&context, &fields).await,
         "recover" => recover::act(&context, &fields).await,
         "rebalance" => rebalance::act(&context, &fields).await,
+        "replace-authority" => authority::act(&context).await,
         "adopt" => adopt(&context, &fields).await,
         "revoke" => {
             let command = Command::DeleteJoinToken { name: fields.get("name").to_owned() };

@@ -253,6 +253,9 @@ pub const EVENT_NODE_ADMITTED: &str = "was let into the cluster.";
 pub const EVENT_NODE_REMOVED: &str = "was removed from the cluster.";
 pub const EVENT_NODE_LOST: &str = "does not answer.";
 pub const EVENT_NODE_KEY_CHANGED: &str = "has a new key; the one before is dead";
+pub const EVENT_AUTHORITY_REPLACING: &str = "Another certificate authority is on its way.";
+pub const EVENT_AUTHORITY_REPLACED: &str =
+    "The cluster has another certificate authority; what the one before certified counts no more.";
 pub const EVENT_NODE_FENCED: &str =
     "is fenced: its exclusive instances have ended, and may be started elsewhere.";
 pub const EVENT_SETTINGS_CHANGED: &str = "The cluster's settings were changed.";

@@ -29,6 +29,14 @@ pub const NODE_KEY_SINCE: &str = "Other nodes know it by a key made at";
 pub const NODE_KEY_HINT: &str = "Every 30 days it makes a new one by itself, and what it had before is dead. Do it now if somebody may have seen its disk. Nothing stops meanwhile.";
 pub const NODE_KEY_BUTTON: &str = "Make a new key";
 pub const NODE_KEY_RENEWS: &str = "It makes a new one as soon as it hears of that.";
+pub const AUTHORITY_LINK: &str = "Certificate authority…";
+pub const AUTHORITY_TITLE: &str = "Certificate authority";
+pub const AUTHORITY_LEAD: &str = "Nodes know each other by certificates that the cluster's own authority has made. Every node has seen the key of it, a removed one too: whoever gets at such a node's disk could pose as a member. Another authority ends that.";
+pub const AUTHORITY_HOW: &str = "First every node comes to trust the new one, then every node makes a new key that the new one certifies, and then the one before counts no more. Nothing stops meanwhile. A node that is away holds it up until it is back or removed. Join tokens made before count no more.";
+pub const AUTHORITY_BUTTON: &str = "Replace the authority";
+pub const AUTHORITY_AT_REST: &str = "The present one is number";
+pub const AUTHORITY_TRUST: &str = "Step 1 of 2: nodes come to trust the new one. It waits for:";
+pub const AUTHORITY_CERTIFY: &str = "Step 2 of 2: nodes make keys that the new one certifies. It waits for:";
 pub const NODE_ATTRIBUTE_ERROR: &str = "has no “=”; expected key=value";
 /// As the form sends it, and as people read it.
 pub const AVAILABILITIES: [(Availability, &str, &str); 3] = [
@@ -166,6 +174,6 @@ pub fn remove_text(name: &str, tasks: usize) -> String {
         n => format!("Its {n} instances are started on other nodes."),
     };
     format!(
-        "{moved} {name} is refused from now on: to take part again it has to be set up anew. If it still runs, power it off: what it runs is not stopped from here."
+        "{moved} {name} is refused from now on: to take part again it has to be set up anew. If it still runs, power it off: what it runs is not stopped from here. Should somebody else get at its disk, replace the certificate authority as well."
     )
 }

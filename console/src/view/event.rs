@@ -80,6 +80,8 @@ impl Kind {
             | EventKind::NodeBack { .. }
             | EventKind::NodeFenced { .. }
             | EventKind::NodeKeyChanged { .. }
+            | EventKind::AuthorityReplacing
+            | EventKind::AuthorityReplaced
             | EventKind::FenceHookFailed { .. }
             | EventKind::SettingsChanged
             | EventKind::NodeQuarantined { .. }
@@ -137,6 +139,8 @@ fn app_of(kind: &EventKind) -> Option<&AppId> {
         | EventKind::NodeBack { .. }
         | EventKind::NodeFenced { .. }
         | EventKind::NodeKeyChanged { .. }
+        | EventKind::AuthorityReplacing
+        | EventKind::AuthorityReplaced
         | EventKind::FenceHookFailed { .. }
         | EventKind::SettingsChanged
         | EventKind::NodeQuarantined { .. }
@@ -205,6 +209,8 @@ fn sentence(state: &State, kind: &EventKind) -> (Vec<Part>, &'static str) {
         EventKind::NodeKeyChanged { node: id } => {
             (vec![plain(node(id)), plain(t::EVENT_NODE_KEY_CHANGED)], "")
         }
+        EventKind::AuthorityReplacing => (vec![plain(t::EVENT_AUTHORITY_REPLACING)], ""),
+        EventKind::AuthorityReplaced => (vec![plain(t::EVENT_AUTHORITY_REPLACED)], ""),
         EventKind::NodeFenced { node: id } => (vec![plain(node(id)), plain(t::EVENT_NODE_FENCED)], ""),
         EventKind::FenceHookFailed { node: id, reason } => {
             (vec![plain(node(id)), plain(t::event_hook_failed(reason))], "failed")

@@ -46,7 +46,7 @@ pub struct Timers {
 impl Default for Timers {
     /// For unknown hardware on a LAN: failover within a second, no false election under load.
     fn default() -> Self {
-        Self { election_min: 200, election_max: 400, heartbeat: 60 }
+        Self { election_min: 200, election_max: 400, heartbeat: 100 }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::ids::RequestId;
 use crate::membership::{Applicant, Authority, Availability, JoinToken, NodeChange};
 use crate::node::Node;
 use crate::settings::SettingsChange;
-use crate::state::{KEYS_FROM, State};
+use crate::state::{KEYS_FROM, SUCCESSION_FROM, State};
 use crate::task::{KillReason, TaskUpdate};
 use crate::{AppId, ClusterId, DeploymentId, NodeId, TaskId, Timestamp};
 
@@ -33,7 +33,7 @@ pub struct Envelope {
 pub const FORMAT: u32 = 1;
 
 /// The highest `State.feature_level` this program understands.
-pub const FEATURE_LEVEL: u32 = 6;
+pub const FEATURE_LEVEL: u32 = 7;
 
 /// An entry of the log that this program cannot apply. The node must stop: skipping it would fork the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +74,9 @@ impl Command {
             | Self::NoteBackup { .. }
             | Self::SetBackupSchedule { .. } => 4,
             Self::PlanBackups { .. } | Self::BackUpNow => BUCKETS_FROM,
+            Self::RegisterKey { authority: Some(_), .. }
+            | Self::ReplaceAuthority { .. }
+            | Self::TrustAuthority { .. } => SUCCESSION_FROM,
             Self::RenewKeys { .. } | Self::RegisterKey { .. } => KEYS_FROM,
             // `Recover` is written by a program that knows it to a log that is nobody else's any more.
             _ => 1,
@@ -214,6 +217,19 @@ pub enum Command {
         node: NodeId,
         fingerprint: String,
         since: Timestamp,
+        /// Number of the authority that certified it, if that is the present one; `None` also before
+        /// [`SUCCESSION_FROM`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authority: Option<u32>,
+    },
+    /// Another authority is to take the place of the present one; see [`crate::membership::Succession`].
+    ReplaceAuthority {
+        next: Authority,
+    },
+    /// A member trusts the coming authority of that number, and has written it down.
+    TrustAuthority {
+        node: NodeId,
+        number: u32,
     },
     /// The named tasks are to be replaced on other nodes; with `cancel` they are to stay after all.
     MoveTasks {

@@ -95,6 +95,10 @@ pub enum EventKind {
     NodeKeyChanged {
         node: NodeId,
     },
+    /// Another authority is on its way to take the place of the present one.
+    AuthorityReplacing,
+    /// What the authority before has certified counts no more.
+    AuthorityReplaced,
     /// The fence hook was asked to power it off, and did not say that it has.
     FenceHookFailed {
         node: NodeId,

@@ -1,6 +1,6 @@
 //! Who belongs to the cluster, how they prove it, and how others come in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,43 @@ pub struct Authority {
     pub certificate: String,
     /// PEM, PKCS #8. Whoever has it can pose as any member.
     pub key: String,
+    /// Counts the authorities that this cluster has had; the first is 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub number: u32,
+}
+
+fn is_first(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Another authority takes the place of the present one, in two steps, so that no member is a stranger to another at any
+/// time. Each step ends once no member is `pending` any more; one that is away holds it up until it is back or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Succession {
+    /// `next` certifies nobody yet: first everybody trusts it.
+    Trust { next: Authority, pending: BTreeSet<NodeId> },
+    /// The new one certifies. Certificates of the one `before` count as long as somebody may show one.
+    Certify {
+        /// The certificate of the one before, PEM. Its key is gone.
+        before: String,
+        pending: BTreeSet<NodeId>,
+    },
+}
+
+impl Succession {
+    /// Who has not done yet what this step is about.
+    pub fn pending(&self) -> &BTreeSet<NodeId> {
+        match self {
+            Self::Trust { pending, .. } | Self::Certify { pending, .. } => pending,
+        }
+    }
+
+    pub(crate) fn pending_mut(&mut self) -> &mut BTreeSet<NodeId> {
+        match self {
+            Self::Trust { pending, .. } | Self::Certify { pending, .. } => pending,
+        }
+    }
 }
 
 impl std::fmt::Debug for Authority {

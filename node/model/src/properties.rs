@@ -151,10 +151,14 @@ impl World {
                 Command::Fence { node: NodeId(node), lost_since }
             }
             Op::Renew { node } => Command::RenewKeys { nodes: vec![NodeId(node)] },
-            Op::NewKey { node, fill, later } => {
+            Op::NewKey { node, fill, later, authority } => {
                 let (fingerprint, since) = (format!("{fill:064x}"), self.lab.now.plus_ms(later));
-                Command::RegisterKey { node: NodeId(node), fingerprint, since }
+                Command::RegisterKey { node: NodeId(node), fingerprint, since, authority }
             }
+            Op::Replace { later } => {
+                Command::ReplaceAuthority { next: testing::authority(&format!("certificate {later}")) }
+            }
+            Op::Trust { node, number } => Command::TrustAuthority { node: NodeId(node), number },
             Op::Remove { node } => Command::RemoveNode { node: NodeId(node) },
             Op::Change { node, availability, name } => {
                 let attributes = [("rack".to_owned(), name.then(|| "r1".to_owned()))].into();

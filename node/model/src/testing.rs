@@ -318,8 +318,12 @@ pub fn applicant(node: u64) -> Applicant {
 
 /// Makes node 1 the first member.
 pub fn found() -> Command {
-    let authority = Authority { certificate: "certificate".to_owned(), key: "key".to_owned() };
-    Command::Found { authority, first: applicant(1) }
+    Command::Found { authority: authority("certificate"), first: applicant(1) }
+}
+
+/// One with that certificate.
+pub fn authority(certificate: &str) -> Authority {
+    Authority { certificate: certificate.to_owned(), key: "key".to_owned(), number: 0 }
 }
 
 /// A token named `name` whose secret's hash is of `fill` alone.

@@ -13,6 +13,7 @@ use futures::stream::BoxStream;
 use model::auth::{Actor, Role, SessionKey, User};
 use model::backup::Key;
 use model::command::Reject;
+use model::membership::Authority;
 use model::{Applied, ClusterId, Command, DeploymentId, Origin, State, TaskId};
 use tokio::sync::watch;
 
@@ -32,6 +33,7 @@ use super::sandbox::NodeSandboxes;
 use crate::api::auth::password;
 use crate::dns::Dns;
 use crate::init::protocol::ToInit;
+use crate::peers::authority;
 use crate::proxy;
 
 /// Name of the account that a claim makes.
@@ -210,6 +212,10 @@ impl Backend for NodeBackend {
 
     async fn invite(&self, invitation: Invitation) -> Result<String, InviteError> {
         roster::invite(self, invitation).await
+    }
+
+    fn new_authority(&self) -> Result<Authority, Unavailable> {
+        authority::create().map_err(|error| Unavailable::Failed(error.to_string()))
     }
 
     fn node(&self) -> NodeStatus {

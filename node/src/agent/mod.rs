@@ -198,7 +198,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let membership = member(&args, &machine, &public_key, &init).await.context("joining a cluster")?;
     init.phase("cluster state", false);
     let own = members::Own { fingerprint: key::fingerprint(&key), port: args.peers.port() };
-    let keeper = Keeper::new(args.paths.state.clone(), node, key, membership.as_ref())
+    let keeper = Keeper::new(args.paths.state.clone(), node, key, membership.clone())
         .context("this node's certificate")?;
     let is_member = membership.is_some();
     let contact = |known: Contact| Target { node: known.node, addresses: known.addresses };

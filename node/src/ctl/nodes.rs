@@ -54,6 +54,12 @@ pub enum Command {
     RenewKey {
         id: String,
     },
+    /// The certificate authority, and for which nodes replacing it waits
+    Authority {
+        /// Replace it: what the present one has certified counts no more in the end
+        #[arg(long)]
+        replace: bool,
+    },
     /// What giving up a majority that is lost for good would cost on the node that is asked
     Recover {
         /// Give it up: the name of that node, which goes on alone
@@ -89,6 +95,7 @@ pub async fn run(client: &Client, output: &mut Output, command: Command) -> Resu
             let answer = client.json(Method::POST, &at, None).await?;
             output.print(&if output.json { format!("{answer}\n") } else { format!("renews {id}\n") })
         }
+        Command::Authority { replace } => authority(client, output, replace).await,
         Command::Recover { confirm } => recover(client, output, confirm).await,
         Command::Remove { id } => {
             let answer = client.json(Method::DELETE, &path("/meseta/v1/nodes", &id), None).await?;
@@ -107,6 +114,23 @@ async fn rebalance(client: &Client, output: &mut Output, run: bool) -> Result<()
     let rows: Vec<[String; 3]> =
         moves.map(|step| ["task", "from", "to"].map(|key| cell(&step[key]))).collect();
     output.print(&render(["TASK", "FROM", "TO"], &rows))
+}
+
+async fn authority(client: &Client, output: &mut Output, replace: bool) -> Result<(), CtlError> {
+    let at = "/meseta/v1/authority";
+    let answer = if replace { client.json(Method::POST, at, None).await? } else { client.get(at).await? };
+    if output.json {
+        return output.print(&format!("{answer}\n"));
+    }
+    let [number, fingerprint] = ["number", "fingerprint"].map(|key| cell(&answer[key]));
+    let waits = answer["pending"].as_array().into_iter().flatten().map(|node| cell(&node["name"]));
+    let waits: Vec<String> = waits.collect();
+    let step = match answer["step"].as_str() {
+        Some("trust") => format!("being replaced, step 1 of 2; waits for {}\n", waits.join(", ")),
+        Some(_) => format!("being replaced, step 2 of 2; waits for {}\n", waits.join(", ")),
+        None => String::new(),
+    };
+    output.print(&format!("number {number}, SHA-256 {fingerprint}\n{step}"))
 }
 
 async fn recover(client: &Client, output: &mut Output, confirm: Option<String>) -> Result<(), CtlError> {

@@ -24,11 +24,11 @@ pub enum AuthorityError {
     Unreadable(String),
 }
 
-/// A new authority.
+/// A new authority, the first unless the state gives it another number.
 pub fn create() -> Result<Authority, AuthorityError> {
     let key = KeyPair::generate()?;
     let certificate = params().self_signed(&key)?;
-    Ok(Authority { certificate: certificate.pem(), key: key.serialize_pem() })
+    Ok(Authority { certificate: certificate.pem(), key: key.serialize_pem(), number: 0 })
 }
 
 /// A certificate of `node`, as client and as server, for the key that it made at `since`. PEM.

@@ -3,15 +3,15 @@
 //! A new key counts here from the moment its certificate is written down. It is shown at once, and only then does the state
 //! hear of it, from which on the one before is dead; whoever is killed in between says it again at its next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use cluster::{Cluster, Proposal};
-use model::membership::{Authority, Member};
-use model::state::KEYS_FROM;
+use model::membership::{Authority, Member, Succession};
+use model::state::{KEYS_FROM, SUCCESSION_FROM};
 use model::{Command, NodeId, State, Timestamp};
 use rcgen::KeyPair;
 use rustls::{ClientConfig, ServerConfig};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::authority::{self, AuthorityError};
 use super::key::{self, fingerprint};
-use super::membership::{self, Membership};
+use super::membership::{self, Membership, Trusted};
 use super::tls::{self, Caller, TlsError};
 
 /// A key is replaced when it is older.
@@ -35,6 +35,8 @@ const RETRY: Duration = Duration::from_secs(2);
 pub struct Credentials {
     pub client: Arc<ClientConfig>,
     pub server: Arc<ServerConfig>,
+    /// Certificates of the authorities whose word counts, PEM.
+    pub trusted: BTreeSet<String>,
     /// Since when others have the key that is known here: what is older is an impostor's.
     pub known: BTreeMap<NodeId, Timestamp>,
 }
@@ -55,6 +57,8 @@ pub struct Keeper {
     state_dir: PathBuf,
     node: NodeId,
     key: KeyPair,
+    /// As it is on disk, unless another part of the agent has changed there what does not matter here.
+    membership: Option<Membership>,
     held: watch::Sender<Option<Arc<Credentials>>>,
 }
 
@@ -64,10 +68,10 @@ impl Keeper {
         state_dir: PathBuf,
         node: NodeId,
         key: KeyPair,
-        membership: Option<&Membership>,
+        membership: Option<Membership>,
     ) -> Result<Self, CredentialsError> {
-        let first = membership.map(|membership| from(membership, &key, BTreeMap::new())).transpose()?;
-        Ok(Self { state_dir, node, key, held: watch::Sender::new(first.map(Arc::new)) })
+        let first = membership.as_ref().map(|known| from(known, &key, BTreeMap::new())).transpose()?;
+        Ok(Self { state_dir, node, key, membership, held: watch::Sender::new(first.map(Arc::new)) })
     }
 
     pub fn held(&self) -> Held {
@@ -95,27 +99,61 @@ impl Keeper {
     async fn keep(&mut self, cluster: &Cluster, state: &State) -> anyhow::Result<()> {
         let (Some(authority), Some(id)) = (&state.authority, state.cluster) else { return Ok(()) };
         let Some(member) = state.members.get(&self.node) else { return Ok(()) };
-        if self.held.borrow().is_none() {
+        if self.membership.is_none() {
             // Its first member has no other source of a certificate.
             let certificate = authority::issue(authority, self.node, &self.key, member.key_since)?;
-            self.adopt(&Membership::first(id, certificate, authority.certificate.clone()))?;
+            self.adopt(Membership::first(id, certificate, Trusted::of(authority)))?;
         }
         self.know(state);
         if state.feature_level < KEYS_FROM {
             return Ok(());
         }
-        if fingerprint(&self.key) == member.fingerprint && is_due(member, cluster.now()) {
+        self.trust(state)?;
+        let membership = self.membership()?;
+        let is_registered = fingerprint(&self.key) == member.fingerprint;
+        let is_superseded = membership.authority_number < authority.number;
+        if is_registered && (is_superseded || is_due(member, cluster.now())) {
             // Never as old as the one before, whatever the clocks say.
             self.renew(authority, cluster.now().max(member.key_since.plus_ms(1)))?;
         }
-        if fingerprint(&self.key) == member.fingerprint {
+        if let Some(command) = self.to_be_said(state, member)? {
+            tracing::info!(?command, "others are to hear of what this node shows and trusts");
+            cluster.propose(Proposal::of_system(command)).await?.result?;
+        }
+        Ok(())
+    }
+
+    /// What of this node's key and trust the state does not know yet.
+    fn to_be_said(&self, state: &State, member: &Member) -> anyhow::Result<Option<Command>> {
+        let (node, membership, fingerprint) = (self.node, self.membership()?, fingerprint(&self.key));
+        let number = membership.authority_number;
+        let is_by_present = state.authority.as_ref().is_some_and(|authority| authority.number == number);
+        let is_certified = match &state.succession {
+            Some(Succession::Trust { next, pending }) if pending.contains(&node) => {
+                return Ok(Some(Command::TrustAuthority { node, number: next.number }));
+            }
+            Some(Succession::Certify { pending, .. }) => is_by_present && pending.contains(&node),
+            _ => false,
+        };
+        if fingerprint == member.fingerprint && !is_certified {
+            return Ok(None);
+        }
+        let since = certified(&membership.certificate)?.since;
+        let authority = (is_by_present && state.feature_level >= SUCCESSION_FROM).then_some(number);
+        Ok(Some(Command::RegisterKey { node, fingerprint, since, authority }))
+    }
+
+    /// Takes note of which authorities count.
+    fn trust(&mut self, state: &State) -> anyhow::Result<()> {
+        let membership = self.membership()?;
+        let also_trusted = membership.to_be_trusted(state);
+        if also_trusted == membership.also_trusted {
             return Ok(());
         }
-        let since = self.since()?;
-        let command = Command::RegisterKey { node: self.node, fingerprint: fingerprint(&self.key), since };
-        cluster.propose(Proposal::of_system(command)).await?.result?;
-        tracing::info!("this node has a new key");
-        Ok(())
+        tracing::info!(also = also_trusted.as_ref().map(|also| also.number), "which authorities count");
+        let mut membership = self.on_disk()?;
+        membership.also_trusted = also_trusted;
+        self.adopt(membership)
     }
 
     /// Takes note of since when others have their keys.
@@ -124,8 +162,8 @@ impl Keeper {
             state.members.iter().map(|(node, member)| (*node, member.key_since)).collect();
         self.held.send_if_modified(|held| {
             let Some(now) = held.as_ref().filter(|held| held.known != known) else { return false };
-            let (client, server) = (now.client.clone(), now.server.clone());
-            *held = Some(Arc::new(Credentials { client, server, known }));
+            let (client, server, trusted) = (now.client.clone(), now.server.clone(), now.trusted.clone());
+            *held = Some(Arc::new(Credentials { client, server, trusted, known }));
             true
         });
     }
@@ -133,32 +171,41 @@ impl Keeper {
     /// Makes a key that counts from here on, and shows it.
     fn renew(&mut self, authority: &Authority, since: Timestamp) -> anyhow::Result<()> {
         let next = key::make_next(&self.state_dir)?;
-        let certificate = authority::issue(authority, self.node, &next, since)?;
-        let mut membership = membership::load(&self.state_dir)?.context("this node belongs to no cluster")?;
-        membership.certificate = certificate;
+        let mut membership = self.on_disk()?;
+        membership.certificate = authority::issue(authority, self.node, &next, since)?;
+        if membership.authority_number < authority.number {
+            let present = Trusted::of(authority);
+            let before = std::mem::replace(&mut membership.authority, present.certificate);
+            let number = std::mem::replace(&mut membership.authority_number, present.number);
+            membership.also_trusted = Some(Trusted { number, certificate: before });
+        }
         membership::save(&self.state_dir, &membership)?;
         key::take_over(&self.state_dir)?;
         self.key = next;
-        self.show(&membership)?;
+        self.show(membership)?;
+        tracing::info!("this node has a new key");
         Ok(())
     }
 
-    fn adopt(&self, membership: &Membership) -> anyhow::Result<()> {
-        membership::save(&self.state_dir, membership)?;
+    fn adopt(&mut self, membership: Membership) -> anyhow::Result<()> {
+        membership::save(&self.state_dir, &membership)?;
         Ok(self.show(membership)?)
     }
 
-    fn show(&self, membership: &Membership) -> Result<(), CredentialsError> {
+    fn show(&mut self, membership: Membership) -> Result<(), CredentialsError> {
         let known = self.held.borrow().as_ref().map(|held| held.known.clone()).unwrap_or_default();
-        let credentials = from(membership, &self.key, known)?;
+        let credentials = from(&membership, &self.key, known)?;
+        self.membership = Some(membership);
         self.held.send_replace(Some(Arc::new(credentials)));
         Ok(())
     }
 
-    /// When the present key was made, as its certificate says.
-    fn since(&self) -> anyhow::Result<Timestamp> {
-        let membership = membership::load(&self.state_dir)?.context("this node belongs to no cluster")?;
-        Ok(certified(&membership.certificate)?.since)
+    fn membership(&self) -> anyhow::Result<&Membership> {
+        self.membership.as_ref().context("this node belongs to no cluster")
+    }
+
+    fn on_disk(&self) -> anyhow::Result<Membership> {
+        membership::load(&self.state_dir)?.context("this node belongs to no cluster")
     }
 }
 
@@ -180,8 +227,11 @@ fn from(
 ) -> Result<Credentials, CredentialsError> {
     let chain =
         [authority::certificate(&membership.certificate)?, authority::certificate(&membership.authority)?];
-    let (client, server) = tls::configs(chain, key)?;
-    Ok(Credentials { client: Arc::new(client), server: Arc::new(server), known })
+    let also = membership.also_trusted.as_ref().map(|also| authority::certificate(&also.certificate));
+    let (client, server) = tls::configs(chain, also.transpose()?, key)?;
+    let also = membership.also_trusted.iter().map(|also| also.certificate.clone());
+    let trusted = also.chain([membership.authority.clone()]).collect();
+    Ok(Credentials { client: Arc::new(client), server: Arc::new(server), trusted, known })
 }
 
 #[cfg(test)]
@@ -215,9 +265,9 @@ mod tests {
         let key = key::load_or_create(dir.path(), None).unwrap();
         let before = fingerprint(&key);
         let certificate = authority::issue(&authority, NodeId(1), &key, Timestamp(7)).unwrap();
-        let membership = Membership::first(ClusterId(5), certificate, authority.certificate.clone());
+        let membership = Membership::first(ClusterId(5), certificate, Trusted::of(&authority));
         let mut keeper = Keeper::new(dir.path().to_owned(), NodeId(1), key, None).unwrap();
-        keeper.adopt(&membership).unwrap();
+        keeper.adopt(membership).unwrap();
         let shown = keeper.held.borrow().clone().unwrap();
         keeper.renew(&authority, Timestamp(9)).unwrap();
         assert_ne!(fingerprint(&keeper.key), before);

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authority;
 use super::key::{PublicKey, fingerprint, fingerprint_of};
-use super::membership::{self, Contact, Membership};
+use super::membership::{self, Contact, Membership, Trusted};
 use super::token::Token;
 use super::wire::{connect, post};
 use super::{ANY_MEMBER, tls};
@@ -48,6 +48,11 @@ struct Welcome {
     cluster: ClusterId,
     certificate: String,
     authority: String,
+    #[serde(default)]
+    authority_number: u32,
+    /// While one authority takes the place of another.
+    #[serde(default)]
+    also_trusted: Option<Trusted>,
     /// Some of the members, should nobody send it the log. Builds before workers send none.
     #[serde(default)]
     contacts: Vec<Contact>,
@@ -149,7 +154,9 @@ fn welcomed(token: &Token, body: &[u8]) -> Result<Membership, JoinError> {
     if fingerprint_of(&authority) != token.authority {
         return Err(odd(&"it is of another authority than the token"));
     }
-    Ok(Membership::joined(welcome.cluster, welcome.certificate, welcome.authority, welcome.contacts))
+    let Welcome { cluster, certificate, also_trusted, contacts, .. } = welcome;
+    let authority = Trusted { number: welcome.authority_number, certificate: welcome.authority };
+    Ok(Membership::joined(cluster, certificate, authority, also_trusted, contacts))
 }
 
 /// What a member answers to a stranger's question: status, and a body for it or a reason for people.
@@ -199,8 +206,15 @@ async fn admit(cluster: &Cluster, from: IpAddr, question: &[u8]) -> Result<Vec<u
     let certificate =
         authority::issue(authority, node, &key, member.key_since).map_err(|error| broken(&error))?;
     tracing::info!(%node, %from, "a node was let in");
-    let authority = authority.certificate.clone();
-    let welcome = Welcome { format: FORMAT, cluster, certificate, authority, contacts };
+    let welcome = Welcome {
+        format: FORMAT,
+        cluster,
+        certificate,
+        authority: authority.certificate.clone(),
+        authority_number: authority.number,
+        also_trusted: state.succession.as_ref().map(|succession| Trusted::beside(authority, succession)),
+        contacts,
+    };
     serde_json::to_vec(&welcome).map_err(|error| broken(&error))
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::credentials::Held;
+use super::credentials::{Credentials, Held};
 use super::tls::{Caller, caller};
 use super::{MESSAGE_BYTES_MAX, join, relay};
 
@@ -31,6 +32,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const STRANGER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection that answers no ping for this long is closed.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// For answers that are under way when an authority is trusted no more.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Four lanes of a thousand members, and strangers.
 const CONNECTIONS_MAX: usize = 4_096;
 /// Wait after a port that is not to be had, or an accept that failed for want of files.
@@ -71,8 +74,8 @@ async fn serve(address: SocketAddr, inner: Inner, mut held: Held) {
         match listener.accept().await {
             Ok((stream, from)) => {
                 let Some(credentials) = held.borrow().clone() else { continue };
-                let acceptor = TlsAcceptor::from(credentials.server.clone());
-                tokio::spawn(connection(stream, from.ip(), acceptor, inner.clone(), permit));
+                let door = Door { credentials, held: held.clone() };
+                tokio::spawn(connection(stream, from.ip(), door, inner.clone(), permit));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection of another node was not accepted");
@@ -82,16 +85,30 @@ async fn serve(address: SocketAddr, inner: Inner, mut held: Held) {
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    from: IpAddr,
-    acceptor: TlsAcceptor,
-    inner: Inner,
-    _room: OwnedSemaphorePermit,
-) {
+/// What a connection is accepted by, and what would be needed now.
+struct Door {
+    credentials: Arc<Credentials>,
+    held: Held,
+}
+
+impl Door {
+    /// Comes back once an authority is trusted no more that was when the connection was accepted.
+    async fn closes(mut self) {
+        let trusted = &self.credentials.trusted;
+        let is_over =
+            |now: &Option<Arc<Credentials>>| now.as_ref().is_some_and(|now| !trusted.is_subset(&now.trusted));
+        if self.held.wait_for(is_over).await.is_err() {
+            // Nobody keeps credentials any more: this node is about to stop.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, from: IpAddr, door: Door, inner: Inner, _room: OwnedSemaphorePermit) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%from, %error, "answers will be late");
     }
+    let acceptor = TlsAcceptor::from(door.credentials.server.clone());
     let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::info!(%from, %error, "a connection of another node was refused"),
@@ -110,11 +127,17 @@ async fn connection(
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .serve_connection(TokioIo::new(stream), service);
-    let served = match is_member {
-        true => served.await,
-        // To ask to be let in takes a moment; nobody else may hold a place for long.
-        false => timeout(STRANGER_TIMEOUT, served).await.unwrap_or(Ok(())),
+    let mut served = pin!(served);
+    // To ask to be let in takes a moment; nobody else may hold a place for long.
+    let limit = if is_member { Duration::MAX } else { STRANGER_TIMEOUT };
+    let served = tokio::select! {
+        served = timeout(limit, served.as_mut()) => served,
+        () = door.closes() => {
+            served.as_mut().graceful_shutdown();
+            timeout(FAREWELL, served).await
+        }
     };
+    let served = served.unwrap_or(Ok(()));
     if let Err(error) = served {
         tracing::debug!(%from, %error, "a connection of another node ended");
     }
@@ -157,5 +180,42 @@ async fn read(request: Request<Incoming>, limit: usize) -> Result<Bytes, (Status
     match Limited::new(request.into_body(), limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) => Err((StatusCode::PAYLOAD_TOO_LARGE, error.to_string().into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use rcgen::KeyPair;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::peers::{authority, tls};
+
+    fn credentials(trusted: &[&str]) -> Arc<Credentials> {
+        let (authority, key) = (authority::create().unwrap(), KeyPair::generate().unwrap());
+        let own = authority::issue(&authority, model::NodeId(1), &key, model::Timestamp(1)).unwrap();
+        let chain = [own, authority.certificate].map(|pem| authority::certificate(&pem).unwrap());
+        let (client, server) = tls::configs(chain, None, &key).unwrap();
+        let trusted = trusted.iter().map(|pem| (*pem).to_owned()).collect();
+        let (client, server) = (Arc::new(client), Arc::new(server));
+        Arc::new(Credentials { client, server, trusted, known: Default::default() })
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_once_an_authority_counts_no_more_that_may_have_vouched_for_it() {
+        let first = credentials(&["a"]);
+        let (sender, held) = watch::channel(Some(first.clone()));
+        let mut before = Box::pin(Door { credentials: first, held: held.clone() }.closes());
+        let amid = credentials(&["a", "b"]);
+        sender.send_replace(Some(amid.clone()));
+        let mut meanwhile = Box::pin(Door { credentials: amid, held: held.clone() }.closes());
+        assert!(before.as_mut().now_or_never().is_none(), "one more changes nothing");
+        let last = credentials(&["b"]);
+        sender.send_replace(Some(last.clone()));
+        before.await;
+        meanwhile.as_mut().await;
+        let after = Door { credentials: last, held }.closes();
+        assert!(after.now_or_never().is_none());
     }
 }

@@ -36,13 +36,17 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// For asking and for answering, with a chain of this node's certificate and the authority's.
+/// For asking and for answering, with a chain of this node's certificate and the authority's, and with another authority
+/// that is trusted as well.
 pub fn configs(
     chain: [CertificateDer<'static>; 2],
+    also_trusted: Option<CertificateDer<'static>>,
     key: &KeyPair,
 ) -> Result<(ClientConfig, ServerConfig), TlsError> {
     let mut roots = RootCertStore::empty();
-    roots.add(chain[1].clone())?;
+    for authority in also_trusted.into_iter().chain([chain[1].clone()]) {
+        roots.add(authority)?;
+    }
     let roots = Arc::new(roots);
     let own_key = || PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut client = ClientConfig::builder_with_provider(provider())

@@ -259,6 +259,17 @@ mod tests {
         credentials_since(authority, node, 0, BTreeMap::new())
     }
 
+    /// Certified by the first, trusting the second as well.
+    fn credentials_amid(authority: &Authority, also: &Authority, node: u64) -> Credentials {
+        let key = KeyPair::generate().unwrap();
+        let own = authority::issue(authority, NodeId(node), &key, Timestamp(0)).unwrap();
+        let chain = [&own, &authority.certificate].map(|pem| authority::certificate(pem).unwrap());
+        let also_trusted = Some(authority::certificate(&also.certificate).unwrap());
+        let (client, server) = tls::configs(chain, also_trusted, &key).unwrap();
+        let trusted = [authority, also].map(|trusted| trusted.certificate.clone()).into();
+        Credentials { client: Arc::new(client), server: Arc::new(server), trusted, known: BTreeMap::new() }
+    }
+
     fn credentials_since(
         authority: &Authority,
         node: u64,
@@ -269,8 +280,9 @@ mod tests {
         let own = authority::issue(authority, NodeId(node), &key, Timestamp(since)).unwrap();
         let chain =
             [authority::certificate(&own).unwrap(), authority::certificate(&authority.certificate).unwrap()];
-        let (client, server) = tls::configs(chain, &key).unwrap();
-        Credentials { client: Arc::new(client), server: Arc::new(server), known }
+        let (client, server) = tls::configs(chain, None, &key).unwrap();
+        let trusted = [authority.certificate.clone()].into();
+        Credentials { client: Arc::new(client), server: Arc::new(server), trusted, known }
     }
 
     /// Node 2, which shakes hands only when it is told to, and says who asked.
@@ -353,6 +365,28 @@ mod tests {
             matches!(&answer, Err(WireError::Unreachable(why)) if why.contains("replaced by a newer")),
             "{answer:?}"
         );
+    }
+
+    /// In both directions; and neither once the other's authority counts no more.
+    #[tokio::test]
+    async fn while_one_authority_takes_the_place_of_another_those_of_both_know_each_other() {
+        let (first, second) = (authority::create().unwrap(), authority::create().unwrap());
+        let target = |node: &Slow| Target { node: NodeId(2), addresses: vec![node.address] };
+        for (own, other) in [(&first, &second), (&second, &first)] {
+            let node = slow(TlsAcceptor::from(credentials_amid(other, own, 2).server)).await;
+            let amid = credentials_amid(own, other, 1);
+            for (asks, is_heard) in [(amid, true), (credentials(own, 1), false)] {
+                let (_sender, held) = watch::channel(Some(Arc::new(asks)));
+                node.go.notify_one();
+                let answer = TlsWire::new(held).ask(&target(&node), Lane::Log, Bytes::new()).await;
+                assert_eq!(answer.is_ok(), is_heard, "{answer:?}");
+            }
+            let node = slow(TlsAcceptor::from(credentials(other, 2).server)).await;
+            node.go.notify_one();
+            let (_sender, held) = watch::channel(Some(Arc::new(credentials_amid(own, other, 1))));
+            let answer = TlsWire::new(held).ask(&target(&node), Lane::Log, Bytes::new()).await;
+            assert!(answer.is_err(), "it trusts the other one alone");
+        }
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use crate::Lab;
 /// Node 2 as it comes from the factory: it runs, and nobody has claimed it.
 fn unclaimed(lab: &Lab) {
     lab.run(&["kill", "2"]);
-    super::strangers::forget();
+    super::strangers::forget(2);
     fs::write("/run/meseta-lab/2/args", "").expect("the lab's node 2");
     lab.run(&["start", "2"]);
 }

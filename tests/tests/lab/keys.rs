@@ -10,9 +10,10 @@ use tests::lab::signal;
 
 use crate::Lab;
 
-const SLEEPERS: &str = r#"{"id":"sleepers","cmd":"exec sleep 1000","cpus":0.1,"mem":16,"instances":3}"#;
+pub const SLEEPERS: &str = r#"{"id":"sleepers","cmd":"exec sleep 1000","cpus":0.1,"mem":16,"instances":3}"#;
 
-fn listed(lab: &Lab, asked: usize, n: usize) -> Result<Value, String> {
+/// Node `n` as node `asked` lists it.
+pub fn listed(lab: &Lab, asked: usize, n: usize) -> Result<Value, String> {
     let nodes = lab.node(asked).get("/meseta/v1/nodes").map_err(|error| error.to_string())?.json();
     let is_it = |node: &&Value| node["addresses"][0] == format!("10.77.0.{n}");
     nodes["nodes"]
@@ -33,7 +34,7 @@ fn steal(n: usize, dir: &Path) {
 }
 
 /// Status and text that node `asked` answers to who shows what is in `dir`.
-fn show(dir: &Path, asked: usize) -> String {
+pub fn show(dir: &Path, asked: usize) -> String {
     let output = Command::new("curl")
         .args(["--silent", "--show-error", "--max-time", "10", "--cert", "certificate", "--key", "key"])
         .args(["--cacert", "authority", "--data", "?", "--write-out", " %{http_code}"])

@@ -1,6 +1,7 @@
 //! Real nodes in network namespaces of their own, which are killed, cut off and frozen.
 
 mod adoption;
+mod authority;
 mod drain;
 mod faults;
 mod keys;

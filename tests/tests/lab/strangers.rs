@@ -27,12 +27,13 @@ fn join(lab: &Lab, token: &str, expected: &str) {
     start.wait().expect("it was started here");
     lab.run(&["kill", "2"]);
     std::fs::remove_file("/run/meseta-lab/2/log").expect("its log");
-    forget();
+    forget(2);
 }
 
-/// Node 2, which must be down, is a machine that was never set up.
-pub fn forget() {
-    for name in std::fs::read_dir("/run/meseta-lab/2/state").expect("the lab's node 2").flatten() {
+/// Node `n`, which must be down, is a machine that was never set up.
+pub fn forget(n: usize) {
+    let state = format!("/run/meseta-lab/{n}/state");
+    for name in std::fs::read_dir(state).expect("a node of the lab").flatten() {
         let path = name.path();
         let removed =
             if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
@@ -54,7 +55,7 @@ fn wrong_used_expired_and_foreign_tokens_are_refused_with_the_reason() {
     let listed = lab.json(1, "/meseta/v1/join-tokens").to_string();
     assert!(listed.contains("\"one\"") && !listed.contains("secret"), "{listed}");
     lab.node(1).delete("/meseta/v1/join-tokens/one").expect("an answer").expect(200);
-    forget();
+    forget(2);
     join(&lab, &good, "is unknown to this cluster, or was revoked");
     // The same addresses, but another cluster's fingerprint.
     let foreign = tests::token::with_other_authority(&good);
@@ -87,7 +88,7 @@ fn a_removed_node_is_refused_and_its_tasks_go_elsewhere() {
 fn an_unclaimed_node_joins_by_its_code_and_a_token() {
     let lab = Lab::up(2);
     lab.run(&["kill", "2"]);
-    forget();
+    forget(2);
     std::fs::write("/run/meseta-lab/2/args", "").expect("the lab's node 2");
     lab.run(&["start", "2"]);
     let identity = std::fs::read_to_string("/run/meseta-lab/2/state/identity.json").expect("its identity");

@@ -175,6 +175,20 @@ impl Story<'_> {
         let key =
             json!({"do": "register_key", "node": SECOND, "fingerprint": "e".repeat(64), "since": since});
         self.from(6, key).await;
+        self.changes_its_authority().await;
+    }
+
+    /// As far as one member has a certificate of the new one, and others have not.
+    async fn changes_its_authority(&mut self) {
+        let next = json!({"certificate": "another certificate", "key": "its key"});
+        self.from(7, json!({"do": "replace_authority", "next": next})).await;
+        for node in [NODE, SECOND] {
+            self.from(7, json!({"do": "trust_authority", "node": node, "number": 1})).await;
+        }
+        let since = self.cluster.now().plus_ms(1);
+        let key = json!({"do": "register_key", "node": SECOND, "fingerprint": "f".repeat(64), "since": since,
+            "authority": 1});
+        self.from(7, key).await;
     }
 
     /// One task of the app ends by itself, badly.

@@ -97,6 +97,16 @@ pub(super) enum Op {
         node: u64,
         fill: u64,
         later: u64,
+        /// Number of the authority that certified it.
+        authority: Option<u32>,
+    },
+    /// Another authority; `later` ones are others than earlier ones.
+    Replace {
+        later: u8,
+    },
+    Trust {
+        node: u64,
+        number: u32,
     },
     Change {
         node: u64,
@@ -147,8 +157,10 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         2 => (1..4u64).prop_map(|node| Op::Fence { node }),
         1 => (1..4u64).prop_map(|node| Op::Remove { node }),
         1 => (1..4u64).prop_map(|node| Op::Renew { node }),
-        2 => (1..4u64, 100..110u64, 0..3u64)
-            .prop_map(|(node, fill, later)| Op::NewKey { node, fill, later }),
+        3 => (1..4u64, 100..110u64, 0..3u64, prop::option::of(0..3u32))
+            .prop_map(|(node, fill, later, authority)| Op::NewKey { node, fill, later, authority }),
+        1 => any::<u8>().prop_map(|later| Op::Replace { later }),
+        4 => (1..4u64, 0..3u32).prop_map(|(node, number)| Op::Trust { node, number }),
         3 => (1..4u64, availability, any::<bool>())
             .prop_map(|(node, availability, name)| Op::Change { node, availability, name }),
         2 => (prop::collection::vec(any::<usize>(), 0..3), any::<bool>())

@@ -55,9 +55,11 @@ impl State {
             }
             Command::ChangeSettings { change } => self.change_settings(change),
             Command::RenewKeys { nodes } => self.renew_keys(nodes),
-            Command::RegisterKey { node, fingerprint, since } => {
-                self.register_key(*node, fingerprint, *since)
+            Command::RegisterKey { node, fingerprint, since, authority } => {
+                self.register_key(*node, fingerprint, *since, *authority)
             }
+            Command::ReplaceAuthority { next } => self.replace_authority(next),
+            Command::TrustAuthority { node, number } => self.trust_authority(*node, *number),
             Command::ChangeNode { node, change } => self.change_node(*node, change),
             Command::MoveTasks { tasks, cancel } => self.move_tasks(tasks, *cancel),
             Command::PutJoinToken { token } => self.put_join_token(token),

@@ -59,6 +59,12 @@ impl State {
         })?;
         let strangers = self.nodes.keys().find(|node| !self.members.contains_key(*node));
         check(self.authority.is_none() || strangers.is_none(), || format!("{strangers:?} is no member"))?;
+        if let Some(succession) = &self.succession {
+            let pending = succession.pending();
+            check(!pending.is_empty(), || "a step of the succession is over and goes on".to_owned())?;
+            let stranger = pending.iter().find(|node| !self.members.contains_key(*node));
+            check(stranger.is_none(), || format!("{stranger:?} holds up the succession and is no member"))?;
+        }
         let mut keys = BTreeSet::new();
         for (node, member) in &self.members {
             let fingerprint = &member.fingerprint;

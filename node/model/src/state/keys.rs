@@ -27,17 +27,20 @@ impl State {
         Ok(Outcome::Done)
     }
 
-    /// A member is known by the key it made at `since`; those it had before are dead. Said again it changes nothing.
+    /// A member is known by the key it made at `since`; those it had before are dead. Said again it changes nothing, but
+    /// that it is certified by the present authority, if it is that of this number.
     pub(super) fn register_key(
         &mut self,
         node: NodeId,
         fingerprint: &str,
         since: Timestamp,
+        authority: Option<u32>,
     ) -> Result<Outcome, Reject> {
         let Some(member) = self.members.get(&node) else {
             return Err(Reject::NodeUnknown { node });
         };
         if member.fingerprint == fingerprint {
+            self.note_certified(node, authority);
             return Ok(Outcome::Done);
         }
         if !is_fingerprint(fingerprint) {
@@ -54,6 +57,7 @@ impl State {
         let after = Member { fingerprint, key_since: since, renews_key: false, ..(**member).clone() };
         self.members.insert(node, Arc::new(after));
         self.emit(EventKind::NodeKeyChanged { node });
+        self.note_certified(node, authority);
         Ok(Outcome::Done)
     }
 

@@ -30,7 +30,7 @@ impl State {
         if self.nodes.keys().any(|node| *node != first.node) {
             return Err(invalid("/first", "is not the only node"));
         }
-        self.authority = Some(authority.clone());
+        self.authority = Some(Authority { number: 0, ..authority.clone() });
         self.admit(first);
         Ok(Outcome::Done)
     }
@@ -89,6 +89,7 @@ impl State {
             attributes: BTreeMap::new(),
         };
         self.members.insert(node, Arc::new(member));
+        self.expect_of_newcomer(node);
         self.emit(EventKind::NodeAdmitted { node });
     }
 
@@ -118,6 +119,7 @@ impl State {
         self.nodes.remove(&node);
         self.removed.insert(member.fingerprint.clone(), node);
         self.emit(EventKind::NodeRemoved { node });
+        self.expect_nothing_of(node);
     }
 
     /// Forgets every member but `survivor`, whose log is all that is left. Whoever orders this answers for it that nothing

@@ -20,11 +20,13 @@ mod restore;
 mod service_ports;
 mod settings;
 mod snapshot;
+mod succession;
 mod tasks;
 
 pub use keys::KEYS_FROM;
 pub use membership::LEASES_FROM;
 pub use snapshot::SnapshotError;
+pub use succession::SUCCESSION_FROM;
 
 use std::sync::Arc;
 
@@ -37,7 +39,7 @@ use crate::backup::{BackupNote, Course, Schedule};
 use crate::command::Applied;
 use crate::event::Event;
 use crate::ids::RequestId;
-use crate::membership::{Authority, JoinToken, Member};
+use crate::membership::{Authority, JoinToken, Member, Succession};
 use crate::node::Node;
 use crate::settings::Settings;
 use crate::task::{Ended, Task};
@@ -64,6 +66,9 @@ pub struct State {
     /// `None` until the cluster can take in other nodes.
     #[serde(default)]
     pub authority: Option<Authority>,
+    /// While another one takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succession: Option<Succession>,
     /// Who belongs to the cluster; empty before it can take in others. A member that has never come up is not in
     /// `nodes` yet.
     #[serde(default)]
@@ -164,6 +169,7 @@ impl Default for State {
             secrets: OrdMap::new(),
             nodes: OrdMap::new(),
             authority: None,
+            succession: None,
             members: OrdMap::new(),
             removed: OrdMap::new(),
             join_tokens: OrdMap::new(),

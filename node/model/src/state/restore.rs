@@ -27,6 +27,7 @@ impl State {
             secrets: values,
             nodes: _,
             authority: _,
+            succession: _,
             members: _,
             removed: _,
             join_tokens: _,

@@ -49,6 +49,8 @@ pub fn frames(event: &Event, state: &State, form: PlanForm) -> Vec<Frame> {
         | EventKind::NodeBack { .. }
         | EventKind::NodeFenced { .. }
         | EventKind::NodeKeyChanged { .. }
+        | EventKind::AuthorityReplacing
+        | EventKind::AuthorityReplaced
         | EventKind::FenceHookFailed { .. }
         | EventKind::SettingsChanged
         | EventKind::NodeQuarantined { .. }

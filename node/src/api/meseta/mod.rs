@@ -1,6 +1,7 @@
 //! Our own API under `/meseta/v1`: what Marathon has no place for. Described by `openapi.json` beside this file.
 
 mod adopt;
+mod authority;
 mod backup;
 mod claim;
 mod files;
@@ -55,6 +56,8 @@ pub fn operations() -> Vec<Operation> {
         patch("/meseta/v1/nodes/{node}", routing::patch(nodes::change)),
         delete("/meseta/v1/nodes/{node}", routing::delete(nodes::remove)),
         post("/meseta/v1/nodes/{node}/key", routing::post(nodes::renew_key)),
+        get("/meseta/v1/authority", routing::get(authority::show)),
+        post("/meseta/v1/authority", routing::post(authority::replace)),
         get("/meseta/v1/settings", routing::get(settings::show)),
         patch("/meseta/v1/settings", routing::patch(settings::change)),
         get("/meseta/v1/recover", routing::get(recover::prospects)),

@@ -18,13 +18,13 @@ fn founded() -> Lab {
     lab
 }
 
-fn token(lab: &mut Lab, uses: u32) -> String {
+pub(super) fn token(lab: &mut Lab, uses: u32) -> String {
     let token = testing::join_token("rack", 'a', uses, lab.now.plus_ms(60_000));
     lab.must(Command::PutJoinToken { token: token.clone() });
     token.secret_sha256
 }
 
-fn admit(lab: &mut Lab, node: u64, secret: &str) -> Result<Outcome, Reject> {
+pub(super) fn admit(lab: &mut Lab, node: u64, secret: &str) -> Result<Outcome, Reject> {
     let command =
         Command::AdmitNode { applicant: testing::applicant(node), secret_sha256: secret.to_owned() };
     lab.run(command)
@@ -326,7 +326,7 @@ fn a_newer_key_ends_those_before_it_and_removal_ends_all() {
     let (node, first) = (NodeId(3), lab.state.members[&NodeId(3)].clone());
     let register = |fill: char, since| {
         let fingerprint = fill.to_string().repeat(64);
-        Command::RegisterKey { node: NodeId(3), fingerprint, since }
+        Command::RegisterKey { node: NodeId(3), fingerprint, since, authority: None }
     };
     lab.must(Command::RenewKeys { nodes: vec![node] });
     assert!(lab.state.members[&node].renews_key);
@@ -338,7 +338,8 @@ fn a_newer_key_ends_those_before_it_and_removal_ends_all() {
     assert_eq!((member.key_since, member.renews_key), (since, false));
     refused(lab.run(register('c', since)), "is not after");
     let taken = lab.state.members[&NodeId(2)].fingerprint.clone();
-    let steal = Command::RegisterKey { node, fingerprint: taken, since: since.plus_ms(1) };
+    let since_then = since.plus_ms(1);
+    let steal = Command::RegisterKey { node, fingerprint: taken, since: since_then, authority: None };
     refused(lab.run(steal), "another node's key");
     refused(lab.run(Command::RenewKeys { nodes: vec![NodeId(9)] }), "");
 

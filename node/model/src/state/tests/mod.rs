@@ -10,6 +10,7 @@ mod membership;
 mod nodes;
 mod requests;
 mod restore;
+mod succession;
 
 use crate::app::AppSpec;
 use crate::command::{Outcome, PutMode, Reject};

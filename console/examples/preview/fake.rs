@@ -339,6 +339,11 @@ impl Backend for Fake {
         if recovery.confirm == name { Ok(()) } else { Err(RecoverError::NotConfirmed { name }) }
     }
 
+    fn new_authority(&self) -> Result<model::membership::Authority, Unavailable> {
+        let (certificate, key) = ("another".to_owned(), "key".to_owned());
+        Ok(model::membership::Authority { certificate, key, number: 0 })
+    }
+
     async fn invite(&self, invitation: Invitation) -> Result<String, InviteError> {
         let Invitation { name, uses, expires_at, actor, origin } = invitation;
         let secret_sha256 = format!("{:064x}", self.state().index);

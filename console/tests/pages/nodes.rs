@@ -52,3 +52,28 @@ async fn a_node_is_removed_after_its_consequence_was_read() {
     assert_eq!(browser.get("/nodes?remove=n1").await.status, StatusCode::NOT_FOUND);
     assert_eq!(browser.send("/nodes", &[("action", "explode")]).await.status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn the_authority_is_replaced_and_the_page_says_for_whom_it_waits() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    browser.get("/nodes").await.has("href=\"/nodes?authority=show\"");
+    browser.get("/nodes?authority=show").await.has("The present one is number 0.");
+    let wish = [("action", "replace-authority")];
+    assert_eq!(browser.send("/nodes", &wish).await.location, "/nodes?authority=show");
+    let page = browser.get("/nodes?authority=show").await;
+    page.has("Step 1 of 2");
+    page.has("<li>rock-1</li>");
+    page.lacks("value=\"replace-authority\"");
+    fake.change(|state| {
+        let pending = state.members.keys().copied().take(1).collect();
+        let before = "before".to_owned();
+        state.succession = Some(model::membership::Succession::Certify { before, pending });
+    });
+    browser.get("/nodes?authority=show").await.has("Step 2 of 2");
+    let again = browser.send("/nodes", &wish).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    again.has("Is being replaced already; wait until that is over.");
+    fake.change(|state| (state.authority, state.members) = (None, Default::default()));
+    assert_eq!(browser.get("/nodes?authority=show").await.status, StatusCode::NOT_FOUND);
+}

@@ -206,6 +206,7 @@ fn the_inside_in_every_light() {
     let id = nodes["nodes"][0]["id"].as_str().expect("the cluster has been founded").to_owned();
     inspect(&browser, "node-change", &format!("/nodes?change={id}"));
     inspect(&browser, "rebalance", "/nodes?rebalance=plan");
+    inspect(&browser, "authority", "/nodes?authority=show");
     browser.open("/settings");
     browser.fill("#token-name", "deploy");
     browser.click("[value=create]");

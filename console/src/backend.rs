@@ -161,6 +161,10 @@ pub struct NodeStatus {
     pub phases: Vec<BootPhase>,
     pub services: Vec<Service>,
     pub last_error: String,
+    /// Since when, in seconds, it has heard of no majority of its cluster, so that what it shows may be old; `None` while
+    /// it is in touch.
+    #[serde(default)]
+    pub out_of_touch_s: Option<u64>,
     #[serde(default)]
     pub host: crate::HostStatus,
 }

@@ -60,6 +60,10 @@ pub struct Frame {
     pub csrf: String,
     pub live: Option<String>,
     pub node_name: String,
+    /// Where the answering node's own pages are, on every node's console.
+    pub node_path: String,
+    /// What is to be known of the whole page: that it may be old.
+    pub warning: String,
     pub product_version: String,
     pub now: u64,
     /// Path and query of this page, from which its moving part is fetched again.
@@ -79,7 +83,9 @@ impl Context {
             who: self.visit.session.as_ref().map(|s| s.name.clone()),
             csrf: session::mask(&self.visit.csrf, rand::random()),
             live: None,
+            warning: node.out_of_touch_s.map(t::out_of_touch).unwrap_or_default(),
             node_name: node.name,
+            node_path: format!("/nodes/{}", node.id),
             product_version: node.product_version,
             now: self.now.0,
             here: self.visit.uri.path_and_query().map_or_else(|| "/".into(), ToString::to_string),

@@ -50,6 +50,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/node/kernel.txt", get(pages::machine::kernel_file))
         .route("/node/services/{role}", get(pages::machine::service))
         .route("/node/services/{role}/log.txt", get(pages::machine::service_file))
+        .merge(machine(&backend))
         .route("/balancer", get(pages::balancer::show))
         .route("/claim/restore", get(pages::restore::form).post(pages::restore::submit))
         .route("/claim", get(pages::claim::form).post(pages::claim::submit))
@@ -62,6 +63,17 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .layer(CompressionLayer::new().compress_when(compressible()))
         .layer(middleware::from_fn_with_state(backend.clone(), guard::guard))
         .with_state(backend as Console)
+}
+
+/// What one machine tells of itself, by its id. A request for another has been handed on to it before it gets here.
+fn machine(backend: &Console) -> Router<Console> {
+    Router::new()
+        .route("/nodes/{node}", get(pages::node::show).post(pages::node::act))
+        .route("/nodes/{node}/kernel", get(pages::machine::kernel))
+        .route("/nodes/{node}/kernel.txt", get(pages::machine::kernel_file))
+        .route("/nodes/{node}/services/{role}", get(pages::machine::service))
+        .route("/nodes/{node}/services/{role}/log.txt", get(pages::machine::service_file))
+        .route_layer(middleware::from_fn_with_state(backend.clone(), pages::node::is_here))
 }
 
 /// Files go out as they are: with their length, and without waiting in the compressor.

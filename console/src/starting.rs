@@ -43,6 +43,8 @@ fn page(uri: &Uri, phases: &[BootPhase]) -> Response {
         csrf: String::new(),
         live: None,
         node_name: String::new(),
+        node_path: "/node".to_owned(),
+        warning: String::new(),
         product_version: env!("CARGO_PKG_VERSION").to_owned(),
         now: 0,
         theme: "",

@@ -56,6 +56,12 @@ pub const NO_SUCH_PAGE: &str =
 pub const UNAVAILABLE: &str = "The cluster cannot do this now";
 pub const BAD_ADDRESS: &str = "The address asks for something that is not there";
 pub const BAD_FORM: &str = "The form could not be read";
+pub fn out_of_touch(seconds: u64) -> String {
+    format!(
+        "This node has heard nothing of a majority of its cluster for {seconds} s. What it shows may be old, and changes have to wait."
+    )
+}
+
 pub const STALE_FORM: &str = "This form is out of date";
 pub const STALE_FORM_TEXT: &str = "It was made for another login, or cookies are off. Nothing was changed. Go back, reload the page and send it again.";
 pub const TOO_LARGE: &str = "That is too large";

@@ -42,6 +42,11 @@ impl Paths {
         self.run.join("host.json")
     }
 
+    /// The join token that the machine's settings bring, as one line; absent if they bring none.
+    pub fn join_token(&self) -> PathBuf {
+        self.run.join("join")
+    }
+
     /// A link to the partition of the boot loader; absent on a machine that was booted without one.
     pub fn esp(&self) -> PathBuf {
         self.run.join("esp")

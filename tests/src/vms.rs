@@ -141,6 +141,13 @@ impl Vms {
         self.script(&["--start", &n.to_string()]);
     }
 
+    /// The same with further hardware, as arguments of QEMU.
+    pub fn start_on(&self, n: u16, hardware: &str) {
+        let mut command = self.command(&["--start", &n.to_string()]);
+        command.env("MESETA_QEMU_ARGS", hardware);
+        succeed(command, || self.tails());
+    }
+
     /// Shuts all down; panics if one had to be cut off.
     pub fn stop(&self) {
         let output = self.script(&["--stop"]);

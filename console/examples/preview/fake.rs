@@ -39,6 +39,8 @@ pub struct Fake {
     pub power: Mutex<Vec<Power>>,
     /// What every `propose` answers instead of applying, if set.
     pub refuse: Mutex<Option<Unavailable>>,
+    /// For how long it has heard nothing of its cluster.
+    pub out_of_touch_s: Mutex<Option<u64>>,
     /// Cluster time stands still, so that pages can be compared.
     now: Timestamp,
     /// Appended to each task's output as it is followed; the preview lets it tick.
@@ -54,6 +56,7 @@ impl Fake {
             preparing: watch::Sender::default(),
             power: Mutex::default(),
             refuse: Mutex::default(),
+            out_of_touch_s: Mutex::default(),
             now,
             ticking: false,
             inside: inside::Inside,
@@ -402,6 +405,7 @@ impl Backend for Fake {
                 service("log", Some(99), 0, ""),
             ],
             last_error: String::new(),
+            out_of_touch_s: *self.out_of_touch_s.lock().expect("not poisoned"),
             host: Default::default(),
         }
     }

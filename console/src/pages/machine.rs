@@ -1,4 +1,4 @@
-//! `/node/kernel` and `/node/services/{role}`: what the kernel and our own roles wrote.
+//! `/nodes/{node}/kernel` and `/nodes/{node}/services/{role}`: what the kernel and our own roles wrote.
 
 use askama::Template;
 use axum::extract::Path;
@@ -41,6 +41,11 @@ struct ServicePage {
 }
 
 #[derive(Deserialize)]
+pub struct Service {
+    role: String,
+}
+
+#[derive(Deserialize)]
 pub struct Asked {
     level: Option<u8>,
     before: Option<u64>,
@@ -67,13 +72,14 @@ pub async fn kernel(context: Context, Query(asked): Query<Asked>) -> Response {
     // The newest page follows: it is fetched again with each beat.
     let is_newest = asked.before.is_none();
     let frame = context.frame(t::KERNEL_LOG, Tab::Node);
+    let at = format!("{}/kernel?level={level}", frame.node_path);
     render(&KernelPage {
         frame: Frame { live: is_newest.then(String::new), ..frame },
         // What happened last is what people look for.
         rows: log.lines.iter().rev().map(kernel_row).collect(),
         levels: (0..).zip(t::LEVELS).map(|(number, name)| (number, name, number == level)).collect(),
         level,
-        older: log.older.map(|number| format!("/node/kernel?level={level}&before={number}")),
+        older: log.older.map(|number| format!("{at}&before={number}")),
         is_newest,
     })
 }
@@ -92,7 +98,7 @@ pub async fn kernel_file(context: Context, Query(asked): Query<Asked>) -> Respon
     }
 }
 
-pub async fn service(context: Context, Path(role): Path<String>) -> Response {
+pub async fn service(context: Context, Path(Service { role }): Path<Service>) -> Response {
     match context.backend.inspector().service_log(&role, SERVICE_PAGE_BYTES).await {
         Ok(bytes) => {
             let frame = context.frame(t::service_log_title(&role), Tab::Node);
@@ -102,7 +108,7 @@ pub async fn service(context: Context, Path(role): Path<String>) -> Response {
     }
 }
 
-pub async fn service_file(context: Context, Path(role): Path<String>) -> Response {
+pub async fn service_file(context: Context, Path(Service { role }): Path<Service>) -> Response {
     match context.backend.inspector().service_log(&role, SERVICE_FILE_BYTES).await {
         Ok(bytes) => attachment::text(bytes, format!("{role}.log.txt").as_bytes()),
         Err(error) => refused(&context, &error),

@@ -1,7 +1,9 @@
-//! `/node`: the node that answers, and its power switch.
+//! `/nodes/{node}`: one machine, and its power switch; `/node` is the one that answers.
 
 use askama::Template;
+use axum::extract::{Path, Request};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -25,6 +27,30 @@ struct NodePage {
     node: NodeView,
     machine: MachineView,
     machine_error: String,
+}
+
+#[derive(Deserialize)]
+pub struct At {
+    node: String,
+}
+
+/// Before pages that name a node: requests for others have been handed on to them, so who is another does not answer.
+pub async fn is_here(
+    context: Context,
+    Path(At { node }): Path<At>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if node == context.backend.node().id.to_string() {
+        return next.run(request).await;
+    }
+    let members = context.backend.members();
+    match members.iter().find(|member| member.id.to_string() == node) {
+        Some(member) => {
+            context.problem(StatusCode::SERVICE_UNAVAILABLE, &member.name, t::NODE_DOES_NOT_ANSWER)
+        }
+        None => context.not_found(t::NO_SUCH_PAGE),
+    }
 }
 
 pub async fn show(context: Context, Query(asked): Query<Asked>) -> Response {
@@ -51,13 +77,15 @@ fn confirm(context: &Context, power: Power, title: String, text: String) -> Resp
         Power::Reboot => ("reboot", t::REBOOT_BUTTON),
         Power::Off => ("off", t::POWER_OFF_BUTTON),
     };
+    let frame = context.frame(title, Tab::Node);
+    let at = frame.node_path.clone();
     render(&ConfirmPage {
-        frame: context.frame(title, Tab::Node),
+        frame,
         text,
-        action: "/node".to_owned(),
+        action: at.clone(),
         fields: vec![("action".to_owned(), action.to_owned())],
         button,
-        back: "/node".to_owned(),
+        back: at,
         back_word: t::CANCEL,
     })
 }

@@ -48,6 +48,8 @@ pub const AVAILABILITIES: [(Availability, &str, &str); 3] = [
         "No new instances; those it has are replaced on other nodes, by the upgrade strategy of their applications, and then end",
     ),
 ];
+pub const NODE_DOES_NOT_ANSWER: &str =
+    "This node does not answer now, so what only it can tell is not to be had.";
 pub const NODE_REMOVE: &str = "Remove";
 pub const NODE_REMOVE_BUTTON: &str = "Remove the node for ever";
 pub const REBALANCE_LINK: &str = "Even out the load…";
@@ -78,7 +80,7 @@ pub const ADOPT_CODE: &str = "Code on its screen";
 pub const ADOPT_BUTTON: &str = "Take it in";
 pub const ADOPT_ADDRESS_ERROR: &str = "That is no address of a node; expected one such as 192.168.1.20.";
 pub const NODE_ADD_TITLE: &str = "Add nodes without a person";
-pub const NODE_ADD_LEAD: &str = "A join token lets nodes in: a node that gets it at its first start, as meseta.join=TOKEN on its kernel line or --join of the agent, comes in by itself. One that runs already takes it on its claim page.";
+pub const NODE_ADD_LEAD: &str = "A join token lets nodes in: a node that gets it at its first start, as meseta.join=TOKEN on its kernel line, as “join” in the settings of a seed disk, or as --join of the agent, comes in by itself. One that runs already takes it on its claim page.";
 pub const NODE_TOKENS_NONE: &str = "There are no join tokens.";
 pub const NODE_TOKENS_TITLE: &str = "Join tokens";
 pub const NODE_TOKEN_USES: &str = "Lets in";

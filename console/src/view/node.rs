@@ -175,6 +175,7 @@ mod tests {
             phases: phases.iter().map(phase).collect(),
             services: vec![],
             last_error: String::new(),
+            out_of_touch_s: None,
             host: Default::default(),
         }
     }

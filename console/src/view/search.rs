@@ -65,7 +65,7 @@ fn nodes(state: &State, word: &str) -> Vec<Hit> {
     };
     let hit = |node: &model::node::Node| Hit {
         name: node.name.clone(),
-        href: "/node".to_owned(),
+        href: format!("/nodes/{}", node.id),
         note: node.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };
     state.nodes.values().filter(|node| matches(node)).take(HITS_MAX).map(|node| hit(node)).collect()

@@ -124,7 +124,7 @@ async fn the_machine_and_its_logs() {
     let kernel = browser.get("/node/kernel?level=3").await;
     kernel.has("record &#60;995&#62; of the kernel");
     kernel.lacks("record &#60;996&#62;");
-    let older = kernel.between("href=\"/node/kernel?level=3&#38;before=", "\"");
+    let older = kernel.between("/kernel?level=3&#38;before=", "\"");
     browser.get(&format!("/node/kernel?level=3&before={older}")).await.has("Newest");
     let file = browser.get("/node/kernel.txt").await;
     assert!(file.header("content-disposition").contains("kernel.txt"));

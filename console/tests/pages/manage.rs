@@ -219,7 +219,7 @@ async fn everything_is_found_by_name() {
     page.has("href=\"/apps/shop/web\"");
     page.has("href=\"/tasks/shop_web.instance-");
     page.lacks("/apps/hello2");
-    browser.get("/search?q=ROCK").await.has("href=\"/node\"");
+    browser.get("/search?q=ROCK").await.has("href=\"/nodes/n");
     browser.get("/search?q=nothing-like-it").await.has("Nothing matches");
     browser.get("/search?q=%3Cimg%3E").await.lacks("<img");
     browser.get("/help").await.has("<kbd>g e</kbd>");

@@ -77,3 +77,42 @@ async fn the_authority_is_replaced_and_the_page_says_for_whom_it_waits() {
     fake.change(|state| (state.authority, state.members) = (None, Default::default()));
     assert_eq!(browser.get("/nodes?authority=show").await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_machine_has_its_own_address_and_another_one_is_never_shown_in_its_place() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    let ids: Vec<String> = state(&fake).members.keys().map(ToString::to_string).collect();
+    let own = fake.node().id.to_string();
+    let page = browser.get("/nodes").await;
+    for id in &ids {
+        page.has(&format!("href=\"/nodes/{id}\""));
+    }
+    let page = browser.get(&format!("/nodes/{own}")).await;
+    page.has(&format!("href=\"/nodes/{own}?confirm=reboot\""));
+    for part in ["/kernel", "/services/agent"] {
+        assert_eq!(browser.get(&format!("/nodes/{own}{part}")).await.status, StatusCode::OK, "{part}");
+    }
+    browser.get(&format!("/nodes/{own}?confirm=reboot")).await.has(&format!("action=\"/nodes/{own}\""));
+    let other = ids.iter().find(|id| **id != own).expect("another");
+    for path in [format!("/nodes/{other}"), format!("/nodes/{other}/kernel")] {
+        let away = browser.get(&path).await;
+        assert_eq!(away.status, StatusCode::SERVICE_UNAVAILABLE);
+        away.has("does not answer now");
+    }
+    let wish = [("action", "off")];
+    let refused = browser.send(&format!("/nodes/{other}"), &wish).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "this machine stays on");
+    assert_eq!(browser.get("/nodes/n1").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn every_page_of_a_node_that_is_cut_off_says_so() {
+    let fake = furnished();
+    let mut browser = logged_in(&fake).await;
+    browser.get("/apps").await.lacks("has heard nothing of a majority");
+    *fake.out_of_touch_s.lock().expect("not poisoned") = Some(42);
+    for path in ["/apps", "/nodes", "/events"] {
+        browser.get(path).await.has("has heard nothing of a majority of its cluster for 42 s");
+    }
+}

@@ -44,7 +44,8 @@ pub struct Timers {
 }
 
 impl Default for Timers {
-    /// For unknown hardware on a LAN: failover within a second, no false election under load.
+    /// For unknown hardware on a LAN: failover within a second, no false election under load. Several heartbeats may be
+    /// late before anybody votes; more of them would only cost idle nodes their processors.
     fn default() -> Self {
         Self { election_min: 200, election_max: 400, heartbeat: 100 }
     }

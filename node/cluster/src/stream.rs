@@ -85,17 +85,26 @@ impl Cluster {
         };
         self.check_running().map_err(io::Error::other)?;
         let (entries, bytes) = since(server, seen.applied, last).await?;
-        let silent_ms = self.silent_ms(server);
+        let silent_ms = self.silent_ms();
         let news = News { leader, term, silent_ms, snapshot: !bytes.is_empty(), entries };
         Ok((Answer::News(Box::new(news)), bytes))
     }
 
-    fn silent_ms(&self, server: &Server) -> Option<u64> {
-        if self.leadership().borrow().is_self {
-            let acknowledged = server.raft.metrics().borrow_watched().last_quorum_acked?;
-            return u64::try_from(acknowledged.elapsed().as_millis()).ok();
+    /// Milliseconds since a majority is known to have stood behind a leader; `None` if that was not heard since this node
+    /// was opened.
+    pub fn silent_ms(&self) -> Option<u64> {
+        match self.raft() {
+            Some(raft) if self.leadership().borrow().is_self => {
+                let metrics = raft.metrics();
+                let metrics = metrics.borrow_watched();
+                if metrics.membership_config.voter_ids().eq([self.node().0]) {
+                    return Some(0);
+                }
+                let acknowledged = metrics.last_quorum_acked?;
+                u64::try_from(acknowledged.elapsed().as_millis()).ok()
+            }
+            _ => self.last_heard().map(|at| self.now().ms_since(at)),
         }
-        self.last_heard().map(|at| self.now().ms_since(at))
     }
 }
 

@@ -36,6 +36,9 @@ use crate::init::protocol::ToInit;
 use crate::peers::authority;
 use crate::proxy;
 
+/// Several heartbeats of a leader, and the longest election.
+const IN_TOUCH_MS: u64 = 3_000;
+
 /// Name of the account that a claim makes.
 pub(super) const ADMINISTRATOR: &str = "admin";
 
@@ -85,6 +88,16 @@ fn last_error(world: &World, dns: &str) -> String {
     let names = Some(dns.to_owned()).filter(|fault| !fault.is_empty());
     let texts: Vec<String> = failed.chain(ended).chain(names).collect();
     texts.join("; ")
+}
+
+/// What was never heard since the start is as old as the state.
+fn out_of_touch_s(cluster: &Cluster) -> Option<u64> {
+    let state = cluster.state();
+    if state.members.len() < 2 {
+        return None;
+    }
+    let silent_ms = cluster.silent_ms().unwrap_or_else(|| cluster.now().ms_since(state.now));
+    (silent_ms >= IN_TOUCH_MS).then_some(silent_ms / 1_000)
 }
 
 #[async_trait::async_trait]
@@ -237,6 +250,7 @@ impl Backend for NodeBackend {
             state_bytes_free: space.free,
             state_bytes_total: space.total,
             last_error: last_error(&world, &self.dns.listening().borrow().fault),
+            out_of_touch_s: out_of_touch_s(&self.cluster),
             phases: world.phases,
             services: world.services,
             host: crate::net::host_status::read(&self.machine.host_file),

@@ -1,15 +1,28 @@
-//! An unclaimed node taken into another cluster by a person who has its code and a token of that cluster.
+//! An unclaimed node taken into another cluster: by a person who has its code and a token of that cluster, or by a token
+//! that the machine's settings bring.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use console::JoinError;
+use futures::StreamExt;
+use inotify::{Inotify, WatchMask};
 use model::Origin;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::NodeBackend;
+use super::init_link::InitLink;
+use crate::init::protocol::ToInit;
 use crate::peers::join::{self, Newcomer};
 use crate::peers::key::PublicKey;
 use crate::peers::token::Token;
+
+/// Wait after no member could be reached: links come up late.
+const RETRY: Duration = Duration::from_secs(5);
+/// Room for a few events of the folder; what they say is not looked at.
+const EVENT_BUFFER_BYTES: usize = 4_096;
 
 pub struct Joining {
     pub key: PublicKey,
@@ -57,4 +70,63 @@ pub async fn take_in(backend: &NodeBackend, token: &Token, origin: &Origin) -> R
     tracing::info!(client = origin.client_ip, "joined a cluster; starting anew as its member");
     joining.joined.cancel();
     Ok(())
+}
+
+/// Joins by the token in `file`, which a seed disk may bring at any time, unless somebody claims this node before. Ends
+/// once it belongs to a cluster.
+pub async fn by_settings(backend: Arc<NodeBackend>, file: PathBuf, init: InitLink) {
+    let events = file.parent().map(arrivals);
+    let mut events = match events.transpose() {
+        Ok(Some(events)) => events,
+        Ok(None) => return,
+        Err(error) => return tracing::error!(%error, "join tokens of the settings are not seen"),
+    };
+    let origin = Origin { client_ip: String::new(), uri: "settings".to_owned() };
+    while is_free(&backend).is_ok() {
+        let token = match read(&file) {
+            Ok(token) => token,
+            Err(reason) => {
+                told(&init, &reason).await;
+                None
+            }
+        };
+        if let Some(token) = token {
+            match take_in(&backend, &token, &origin).await {
+                Ok(()) => return,
+                Err(error) => {
+                    told(&init, &error.to_string()).await;
+                    if matches!(error, JoinError::Unreachable(_)) {
+                        tokio::time::sleep(RETRY).await;
+                        continue;
+                    }
+                }
+            }
+        }
+        if events.next().await.is_none() {
+            return;
+        }
+    }
+}
+
+/// What comes into `folder`.
+fn arrivals(folder: &Path) -> io::Result<inotify::EventStream<Vec<u8>>> {
+    let inotify = Inotify::init()?;
+    inotify.watches().add(folder, WatchMask::CREATE | WatchMask::MOVED_TO)?;
+    inotify.into_event_stream(vec![0; EVENT_BUFFER_BYTES])
+}
+
+/// `None` while there is none.
+fn read(file: &Path) -> Result<Option<Token>, String> {
+    match std::fs::read_to_string(file) {
+        Ok(line) => Token::parse(&line).map(Some).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {error}", file.display())),
+    }
+}
+
+/// On the machine's screen and in its log.
+async fn told(init: &InitLink, reason: &str) {
+    tracing::warn!(reason, "not joined by the settings' token");
+    let name = "joining a cluster".to_owned();
+    init.send(ToInit::Phase { name, done: false, note: reason.to_owned() }).await;
 }

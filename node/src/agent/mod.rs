@@ -260,6 +260,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         balancer: balancer.clone(),
     });
 
+    if !is_member {
+        tokio::spawn(joining::by_settings(backend.clone(), args.paths.join_token(), init.clone()));
+    }
     let inner = peers::listen::Inner { cluster: cluster.clone(), doors };
     loops.spawn(peers::listen::run(args.peers, inner, keeper.held(), shutdown.clone()));
     loops.spawn(keeper.run(cluster.clone(), shutdown.clone()));

@@ -50,8 +50,13 @@ async fn show(client: &Client, output: &mut Output) -> Result<(), CtlError> {
 }
 
 async fn power(client: &Client, output: &mut Output, action: &str) -> Result<(), CtlError> {
+    switch(client, output, "/meseta/v1/node/power", action).await
+}
+
+/// Turns the power switch at `path`.
+pub async fn switch(client: &Client, output: &mut Output, path: &str, action: &str) -> Result<(), CtlError> {
     let body = json!({ "action": action }).to_string();
-    let answer = client.json(Method::POST, "/meseta/v1/node/power", Some(body)).await?;
+    let answer = client.json(Method::POST, path, Some(body)).await?;
     let text = if output.json { format!("{answer}\n") } else { format!("{}\n", cell(&answer["message"])) };
     output.print(&text)
 }

@@ -7,9 +7,9 @@ use axum::http::Method;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::Output;
 use super::client::{Client, CtlError, path};
 use super::table::{cell, render};
+use super::{Output, node};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -49,6 +49,14 @@ pub enum Command {
         id: String,
         #[arg(required = true, value_name = "KEY=VALUE", value_parser = attribute)]
         attributes: Vec<(String, Option<String>)>,
+    },
+    /// It starts anew; its tasks too
+    Reboot {
+        id: String,
+    },
+    /// It is off until somebody starts it
+    PowerOff {
+        id: String,
     },
     /// It makes a new key, by which the others know it; the one it had is dead
     RenewKey {
@@ -90,6 +98,8 @@ pub async fn run(client: &Client, output: &mut Output, command: Command) -> Resu
             let attributes: BTreeMap<_, _> = attributes.into_iter().collect();
             change(client, output, &id, json!({ "attributes": attributes })).await
         }
+        Command::Reboot { id } => power(client, output, &id, "reboot").await,
+        Command::PowerOff { id } => power(client, output, &id, "off").await,
         Command::RenewKey { id } => {
             let at = format!("{}/key", path("/meseta/v1/nodes", &id));
             let answer = client.json(Method::POST, &at, None).await?;
@@ -114,6 +124,11 @@ async fn rebalance(client: &Client, output: &mut Output, run: bool) -> Result<()
     let rows: Vec<[String; 3]> =
         moves.map(|step| ["task", "from", "to"].map(|key| cell(&step[key]))).collect();
     output.print(&render(["TASK", "FROM", "TO"], &rows))
+}
+
+async fn power(client: &Client, output: &mut Output, id: &str, action: &str) -> Result<(), CtlError> {
+    let at = format!("{}/power", path("/meseta/v1/nodes", id));
+    node::switch(client, output, &at, action).await
 }
 
 async fn authority(client: &Client, output: &mut Output, replace: bool) -> Result<(), CtlError> {

@@ -56,6 +56,8 @@ pub struct Links {
     pub resolv_conf: PathBuf,
     /// Where [`HostStatus`] is written for the agent.
     pub status: PathBuf,
+    /// Where a join token of the settings is written for the agent.
+    pub join_token: PathBuf,
     pub clock: SavedClock,
     pub report: Report,
     /// Only this card, of a machine that is not ours.
@@ -439,6 +441,11 @@ impl Running {
         };
         if let Err(error) = host_status::write(&self.parts.status, &status) {
             self.failed("writing the status", &error);
+        }
+        if let Some(token) = &self.effective.settings.join
+            && let Err(error) = names::replace_secret_file(&self.parts.join_token, &token.to_line())
+        {
+            self.failed("writing the join token", &error);
         }
     }
 

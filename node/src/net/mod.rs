@@ -95,6 +95,7 @@ async fn serve(args: Args) -> io::Result<()> {
         sources,
         resolv_conf,
         status: args.paths.host_status(),
+        join_token: args.paths.join_token(),
         clock: clock::SavedClock::new(&args.paths.state),
         report: report::Report::new(args.paths.init_socket()),
         only_card: args.only,

@@ -1,7 +1,8 @@
 //! Host names: which texts are one, and the one a node gives itself.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 const LABEL_BYTES_MAX: usize = 63;
@@ -38,11 +39,21 @@ pub fn apply(name: &str) -> io::Result<()> {
 
 /// Replaces a file in one step, so that readers see the old or the new text and nothing between.
 pub fn replace_file(path: &Path, text: &str) -> io::Result<()> {
+    replace(path, text, 0o644)
+}
+
+/// The same for what only this user may read.
+pub fn replace_secret_file(path: &Path, text: &str) -> io::Result<()> {
+    replace(path, text, 0o600)
+}
+
+fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     if fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
     }
     let partial = path.with_extension("partial");
-    fs::write(&partial, text)?;
+    let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&partial)?;
+    file.write_all(text.as_bytes())?;
     fs::rename(&partial, path)
 }
 

@@ -1,4 +1,5 @@
-//! What concerns a task of another node is answered by that node: the whole request goes there and its answer comes back.
+//! What another node must answer, about itself or a task of its, is answered by that node: the whole request goes there
+//! and its answer comes back.
 //!
 //! Credentials and sessions are looked at there, by the same state; the member that hands a request on only vouches for
 //! the client's address. A request is handed on once: it carries `X-Marathon-Via` from then on.
@@ -57,16 +58,21 @@ pub async fn layer(Extract(relay): Extract<Arc<Relay>>, request: Request, next: 
         Ok(answer) => incoming(answer.map(Body::new)),
         Err(error) => {
             tracing::warn!(%node, %error, "a request was handed on and not answered");
-            let reason = format!("node {node}, where this task is, does not answer: {error}");
+            let reason = format!("node {node}, which this is about, does not answer: {error}");
             (StatusCode::BAD_GATEWAY, reason).into_response()
         }
     }
 }
 
-/// The node whose task the request is about.
+/// The node that the request is about, or whose task.
 fn home(state: &State, uri: &Uri) -> Option<NodeId> {
     let mut segments = uri.path().trim_start_matches('/').split('/');
     let id = match (segments.next()?, segments.next(), segments.next()) {
+        ("nodes", Some(id), _) => return member(state, id),
+        ("meseta", Some("v1"), Some("nodes")) => {
+            let (id, what) = (segments.next()?, segments.next()?);
+            return member(state, id).filter(|_| what == "power");
+        }
         ("tasks", Some(id), _) => id.to_owned(),
         ("meseta", Some("v1"), Some("tasks")) => segments.next()?.to_owned(),
         ("live", None, _) => uri.query()?.split('&').find_map(|pair| pair.strip_prefix("task="))?.to_owned(),
@@ -77,6 +83,10 @@ fn home(state: &State, uri: &Uri) -> Option<NodeId> {
         Some((_, task)) => Some(task.node),
         None => ended(state, &id),
     }
+}
+
+fn member(state: &State, id: &str) -> Option<NodeId> {
+    state.members.keys().find(|node| node.to_string() == id).copied()
 }
 
 fn ended(state: &State, id: &TaskId) -> Option<NodeId> {
@@ -153,6 +163,23 @@ mod tests {
     fn check(lab: &Lab, uri: &str, expected: Option<u64>) {
         let uri: Uri = uri.parse().expect("a target");
         assert_eq!(home(&lab.state, &uri), expected.map(NodeId), "{uri}");
+    }
+
+    #[test]
+    fn a_request_about_a_node_belongs_to_it_and_one_about_the_cluster_to_all() {
+        let mut lab = Lab::new();
+        lab.must(model::Command::RaiseFeatureLevel { level: 2 });
+        lab.must(testing::found());
+        let id = NodeId(1);
+        for own in ["", "/kernel?level=3", "/services/agent/log.txt"] {
+            check(&lab, &format!("/nodes/{id}{own}"), Some(1));
+        }
+        check(&lab, &format!("/meseta/v1/nodes/{id}/power"), Some(1));
+        let others = ["/nodes", "/nodes?change=n0000000000000001", "/nodes/n1", "/nodes/n0000000000000002"];
+        let of_all = [format!("/meseta/v1/nodes/{id}"), format!("/meseta/v1/nodes/{id}/key")];
+        for other in others.into_iter().chain(of_all.iter().map(String::as_str)) {
+            check(&lab, other, None);
+        }
     }
 
     #[test]

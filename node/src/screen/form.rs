@@ -192,6 +192,8 @@ impl Form {
                 .map(settings::registry_mirror)
                 .collect::<Result<_, _>>()?,
             watchdog: self.now.watchdog,
+            // What brought it still has it; a saved copy would outlive that.
+            join: None,
         };
         if self.addressing_of(&self.now) != addressing {
             let card = &self.cards[self.card];

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::simulated::{AsyncRuntime, Runtime};
+use model::{Command, testing};
 
 use crate::host::{FLUSH_MS, Frozen, Host};
-use crate::program;
+use crate::program::{self, Program};
 use crate::world::World;
 
 /// Until `safety` is over, something goes wrong every few seconds, whatever else does already.
@@ -33,7 +34,8 @@ async fn one(world: World) {
         55..70 => isolate(&world, &host, world.draw(0..3), long).await,
         70..80 => slow_network(&world, long).await,
         80..90 => slow_disk(&world, &host, long).await,
-        90..95 => jump(&world, &host),
+        90..94 => jump(&world, &host),
+        94..96 => replace(&world, &host).await,
         _ => {
             let all: Vec<Arc<Host>> = world.hosts().map(Arc::clone).collect();
             world.say("*", "all lose their power");
@@ -63,6 +65,53 @@ async fn power_cut(world: &World, host: &Arc<Host>, off_ms: u64) {
 async fn come_back(world: &World, host: &Arc<Host>) {
     if host.claim_start() {
         program::start(world, host, false).await;
+    }
+}
+
+/// The machine is gone for ever. A person removes it and lets another one in, as soon as the cluster has it so.
+async fn replace(world: &World, host: &Arc<Host>) {
+    let Some(next) = world.next_spare() else { return };
+    world.say(host.node, format!("is gone for ever, node {} is to take its place", next.node));
+    host.depart();
+    host.lose_power();
+    program::crash(world, host).await;
+    until_done(world, |_| Command::RemoveNode { node: host.node }).await;
+    world.count(|counts| counts.removed += 1);
+    let secret = world.draw(0..u64::MAX);
+    let secret_sha256 = format!("{secret:064x}");
+    until_done(world, |program| {
+        let now = program.host.cluster_time(world, program.state().now);
+        let token = testing::join_token(&next.node.to_string(), '0', 1, now.plus_ms(3_600_000));
+        Command::PutJoinToken {
+            token: model::membership::JoinToken { secret_sha256: secret_sha256.clone(), ..token },
+        }
+    })
+    .await;
+    let applicant = testing::applicant(next.node.0);
+    let admit = Command::AdmitNode { applicant, secret_sha256: secret_sha256.clone() };
+    until_done(world, |_| admit.clone()).await;
+    if next.claim_start() {
+        program::start(world, &next, false).await;
+    }
+}
+
+/// Said again and again, through any host, until it is so.
+async fn until_done(world: &World, command: impl Fn(&Program) -> Command) {
+    while !world.is_over() {
+        if let Some(program) = Program::of(world, &world.any_host()) {
+            let answer = program.propose(command(&program), None).await;
+            // One whose answer was lost is refused when it is said again.
+            let is_so = |reject: &model::command::Reject| {
+                matches!(reject, model::command::Reject::NodeUnknown { .. })
+                    || reject.to_string().contains("another join token")
+            };
+            match answer.map(|applied| applied.result) {
+                Ok(Ok(_)) => return,
+                Ok(Err(reject)) if is_so(&reject) => return,
+                _ => {}
+            }
+        }
+        Runtime::sleep(Duration::from_millis(500)).await;
     }
 }
 

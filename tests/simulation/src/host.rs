@@ -36,6 +36,8 @@ struct Inner {
     server: Option<Server>,
     /// Somebody is starting it.
     starts: bool,
+    /// The machine is gone for ever, or not there yet.
+    is_away: bool,
     /// Counts the starts of its program.
     life: u64,
     /// Counts the starts of the machine.
@@ -57,6 +59,13 @@ pub enum Frozen {
 }
 
 impl Host {
+    /// Not a part of the cluster until it is [`Host::arrive`]d.
+    pub fn spare(node: NodeId, chance: &mut StdRng) -> Self {
+        let host = Self::new(node, chance);
+        host.depart();
+        host
+    }
+
     pub fn new(node: NodeId, chance: &mut StdRng) -> Self {
         let rate = chance.random_range(-DRIFT_PER_MILLE..=DRIFT_PER_MILLE);
         let wall_offset = chance.random_range(0..2 * WALL_OFFSET_MS);
@@ -131,9 +140,24 @@ impl Host {
     /// True for the one who is to start the program, which does not run.
     pub fn claim_start(&self) -> bool {
         let mut inner = lock(&self.inner);
-        let is_free = inner.server.is_none() && !inner.starts;
+        let is_free = inner.server.is_none() && !inner.starts && !inner.is_away;
         inner.starts |= is_free;
         is_free
+    }
+
+    /// From now on it can be started.
+    pub fn arrive(&self) {
+        lock(&self.inner).is_away = false;
+    }
+
+    /// It is never started again.
+    pub fn depart(&self) {
+        lock(&self.inner).is_away = true;
+    }
+
+    /// False for a machine that is gone already, or not there yet.
+    pub fn is_there(&self) -> bool {
+        !lock(&self.inner).is_away
     }
 
     pub fn begin(&self, server: Server) -> u64 {
@@ -146,6 +170,11 @@ impl Host {
 
     pub fn end(&self) -> Option<Server> {
         lock(&self.inner).server.take()
+    }
+
+    /// How often its program was started.
+    pub fn life(&self) -> u64 {
+        lock(&self.inner).life
     }
 
     pub fn boot_id(&self) -> String {

@@ -60,6 +60,8 @@ pub struct Counts {
     pub exclusive: u64,
     /// Exclusive tasks that ended because their lease was over.
     pub fenced: u64,
+    /// Machines that were gone for ever and removed.
+    pub removed: u64,
 }
 
 /// One run.

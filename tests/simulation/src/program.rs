@@ -289,8 +289,9 @@ impl Program {
             match change {
                 Change::Follow { node, peers } => self.server.follow(node, peers).await,
                 Change::Vote(voters) => self.server.set_voters(voters).await,
-                // Nobody is removed here.
-                Change::Leave | Change::Forget(_) => Ok(()),
+                Change::Forget(node) => self.server.forget(node).await,
+                // Only who does not answer is removed here, and such a node does not lead.
+                Change::Leave => Ok(()),
             }
         };
         let done = Runtime::timeout(PATIENCE, done).await.map_err(|_| "no majority in time".to_owned())?;

@@ -27,18 +27,18 @@ pub async fn up(world: &World) -> Result<(), String> {
     let expires_at = first.cluster_time(world, program.state().now).plus_ms(3_600_000);
     let token = testing::join_token("t", 'a', 9, expires_at);
     must(&program, Command::PutJoinToken { token: token.clone() }).await?;
-    for host in world.hosts().skip(1) {
+    for host in world.first_hosts().skip(1) {
         let applicant = testing::applicant(host.node.0);
         let secret_sha256 = token.secret_sha256.clone();
         must(&program, Command::AdmitNode { applicant, secret_sha256 }).await?;
         program::start(world, host, false).await;
     }
-    let all = world.hosts().count();
+    let all = world.first_hosts().count();
     let is_up = |state: &State| {
         let answer = state.members.values().all(|member| member.lost_since.is_none());
         state.nodes.len() == all && state.members.len() == all && answer
     };
-    until(|| world.hosts().all(|host| sees(world, host, is_up))).await?;
+    until(|| world.first_hosts().all(|host| sees(world, host, is_up))).await?;
     world.say("*", format!("{all} hosts are up"));
     Ok(())
 }

@@ -38,6 +38,8 @@ pub struct World(Arc<Inner>);
 struct Inner {
     bug: Option<Bug>,
     hosts: BTreeMap<NodeId, Arc<Host>>,
+    /// How many of them there are at the beginning; the others take the places of those that are gone for ever.
+    count: usize,
     network: Network,
     started: <Runtime as AsyncRuntime>::Instant,
     chance: Mutex<StdRng>,
@@ -54,18 +56,21 @@ struct Found {
 }
 
 impl World {
-    /// Three or five hosts, as chance has it.
+    /// Three or five hosts, as chance has it, and as many to take their places.
     pub fn new(options: &Options) -> Self {
         let mut chance = StdRng::seed_from_u64(options.seed);
         let count = if chance.random_bool(0.5) { 3 } else { 5 };
-        let hosts: BTreeMap<NodeId, Arc<Host>> =
-            (1..=count).map(|n| (NodeId(n), Arc::new(Host::new(NodeId(n), &mut chance)))).collect();
+        let first = (1..=count).map(|n| Host::new(NodeId(n), &mut chance)).collect::<Vec<_>>();
+        let spare = (count + 1..=2 * count).map(|n| Host::spare(NodeId(n), &mut chance)).collect::<Vec<_>>();
+        let all = first.into_iter().chain(spare);
+        let hosts: BTreeMap<NodeId, Arc<Host>> = all.map(|host| (host.node, Arc::new(host))).collect();
         if options.bug == Some(Bug::AcknowledgeBeforeFsync) {
             hosts.values().for_each(|host| host.disk.lie());
         }
         Self(Arc::new(Inner {
             bug: options.bug,
             hosts,
+            count: usize::try_from(count).unwrap_or(usize::MAX),
             network: Network::default(),
             started: <Runtime as AsyncRuntime>::Instant::now(),
             chance: Mutex::new(chance),
@@ -77,8 +82,20 @@ impl World {
         self.0.bug == Some(bug)
     }
 
+    /// All that were ever there.
     pub fn hosts(&self) -> impl Iterator<Item = &Arc<Host>> {
         self.0.hosts.values()
+    }
+
+    /// Those that are there at the beginning.
+    pub fn first_hosts(&self) -> impl Iterator<Item = &Arc<Host>> {
+        self.hosts().take(self.0.count)
+    }
+
+    /// One that nobody has heard of yet.
+    pub fn next_spare(&self) -> Option<Arc<Host>> {
+        let spare = self.hosts().skip(self.0.count).find(|host| !host.is_there() && host.life() == 0);
+        spare.inspect(|host| host.arrive()).cloned()
     }
 
     pub fn host(&self, node: NodeId) -> Option<&Arc<Host>> {
@@ -104,10 +121,11 @@ impl World {
         self.draw(0..100) < percent
     }
 
+    /// One that is there.
     pub fn any_host(&self) -> Arc<Host> {
-        let nth = self.draw(0..self.0.hosts.len() as u64);
-        let hosts = self.0.hosts.values();
-        hosts.skip(usize::try_from(nth).unwrap_or(0)).map(Arc::clone).next().expect("there are hosts")
+        let there: Vec<_> = self.hosts().filter(|host| host.is_there()).collect();
+        let nth = self.draw(0..there.len() as u64);
+        there[usize::try_from(nth).unwrap_or(0)].clone()
     }
 
     pub fn say(&self, who: impl Display, what: impl Display) {

@@ -48,7 +48,7 @@ fn no_seed_breaks_what_must_hold_and_every_one_heals() {
     }
     let sum = |of: fn(&Report) -> u64| reports.iter().map(|(_, report)| of(report)).sum::<u64>();
     println!(
-        "{} seeds of {SECONDS} s: {} faults, {} leaders, {} writes acknowledged, {} reads, {} exclusive tasks, {} fenced",
+        "{} seeds of {SECONDS} s: {} faults, {} leaders, {} writes acknowledged, {} reads, {} exclusive tasks, {} fenced, {} machines replaced",
         reports.len(),
         sum(|report| report.counts.faults),
         sum(|report| report.counts.leaders),
@@ -56,8 +56,10 @@ fn no_seed_breaks_what_must_hold_and_every_one_heals() {
         sum(|report| report.counts.reads),
         sum(|report| report.counts.exclusive),
         sum(|report| report.counts.fenced),
+        sum(|report| report.counts.removed),
     );
     assert!(sum(|report| report.counts.fenced) > 0, "no lease ever ended");
+    assert!(sum(|report| report.counts.removed) > 0, "no machine was ever replaced");
 }
 
 #[test]

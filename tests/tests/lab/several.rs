@@ -116,7 +116,10 @@ fn a_node_cut_off_keeps_its_tasks_until_others_have_taken_over() {
     sleepers(&lab, 1);
     let cut = lab.leader();
     let other = cut % 3 + 1;
-    lab.run(&["cut", &format!("n{cut}")]);
+    // From the others, not from people.
+    for at in (1..=3).filter(|at| *at != cut) {
+        lab.run(&["cut", &format!("n{cut}"), &format!("n{at}")]);
+    }
     lab.until("its task runs elsewhere", || {
         let hosts = lab.hosts(other, "sleepers");
         if hosts.len() == 3 && !hosts.contains(&host(cut)) { Ok(()) } else { Err(format!("{hosts:?}")) }
@@ -124,7 +127,17 @@ fn a_node_cut_off_keeps_its_tasks_until_others_have_taken_over() {
     lab.until("all of them", || lab.runs(other, "sleepers", 3));
     assert_eq!(processes(cut), 1, "what it runs goes on: the node may be the only one that its users reach");
 
+    lab.until("it says that it may know less than others", || {
+        let node = lab.json(cut, "/meseta/v1/node");
+        if node["out_of_touch_s"].as_u64() >= Some(3) { Ok(()) } else { Err(node.to_string()) }
+    });
+    assert!(lab.json(other, "/meseta/v1/node")["out_of_touch_s"].is_null());
+
     lab.run(&["heal"]);
+    lab.until("it is in touch again", || {
+        let node = lab.json(cut, "/meseta/v1/node");
+        if node["out_of_touch_s"].is_null() { Ok(()) } else { Err(node.to_string()) }
+    });
     lab.until("what was replaced is stopped there", || match processes(cut) {
         0 => Ok(()),
         left => Err(format!("{left} processes")),

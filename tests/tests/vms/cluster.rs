@@ -110,6 +110,30 @@ fn cut_and_wait(vms: &Vms, victim: u16) {
     );
 }
 
+/// Of node `n`, as the first one knows it.
+fn id(vms: &Vms, n: u16) -> String {
+    let nodes = vms.node(1).get("/meseta/v1/nodes").unwrap().expect(200).json();
+    let is_it = |node: &&serde_json::Value| node["addresses"][0] == Vms::address(n);
+    let node = nodes["nodes"].as_array().unwrap().iter().find(is_it).expect("it is a member");
+    node["id"].as_str().unwrap().to_owned()
+}
+
+/// Node 2 is told to by way of node 1.
+fn reboot_from_afar(vms: &Vms) {
+    let uptime = || {
+        let answer = vms.node(2).get("/meseta/v1/node").map_err(|error| error.to_string())?;
+        answer.json()["uptime_s"].as_u64().ok_or_else(|| answer.to_string())
+    };
+    let before = uptime().unwrap();
+    let path = format!("/meseta/v1/nodes/{}/power", id(vms, 2));
+    vms.node(1).post(&path, r#"{"action":"reboot"}"#).unwrap().expect(202);
+    vms.wait_for("node 2 has booted again", || {
+        let now = uptime()?;
+        if now < before { Ok(()) } else { Err(format!("up for {now} s, {before} s before")) }
+    });
+    vms.all_up();
+}
+
 #[test]
 fn three_blank_machines_become_one_and_outlive_power_cuts() {
     let made = Command::new(root().join("scripts/image")).arg("kernel-initrd").output().unwrap();
@@ -146,6 +170,14 @@ fn three_blank_machines_become_one_and_outlive_power_cuts() {
         typed - 1
     );
     assert!(clicks <= CLICKS_MAX && typed == 3, "{clicks} clicks, {typed} codes");
+    // Any console shows any machine.
+    let path = format!("/nodes/{}", id(&vms, 2));
+    person.browser.open("/nodes");
+    person.browser.click(&format!("#members a[href='{path}']"));
+    person.browser.wait_for_path(&path);
+    person.browser.wait_for_text("main", &Vms::address(2));
+    person.browser.click(&format!("a[href='{path}/kernel']"));
+    person.browser.wait_for_text("#kernel", "Linux version");
     drop(person);
 
     vms.all_up();
@@ -211,6 +243,8 @@ fn the_script_makes_one_cluster_stops_it_and_finds_it_again() {
         found
     };
     assert_eq!(addresses(1), [Vms::address(1), Vms::address(2)]);
+    reboot_from_afar(&vms);
+    wait_answer(&vms, 2);
 
     vms.stop();
     let listed = vms.list();
@@ -226,4 +260,35 @@ fn the_script_makes_one_cluster_stops_it_and_finds_it_again() {
     for n in vms.numbers() {
         wait_answer(&vms, n);
     }
+}
+
+/// Nobody stands before the second machine: it finds the token on the disk that it is booted with.
+#[test]
+fn a_seed_disk_brings_a_machine_into_the_cluster() {
+    let vms = Vms::boot(2);
+    vms.power_cut(2);
+    let claim = json!({ "code": vms.code(1), "password": PASSWORD }).to_string();
+    let unclaimed = Client::new(&vms.at(1, 8080).to_string());
+    let answer = unclaimed.post("/meseta/v1/claim", claim).unwrap();
+    assert!(matches!(answer.status, 200 | 201), "{answer}");
+    let token = vms.wait_for("it takes in others", || {
+        let answer = vms.node(1).post("/meseta/v1/join-tokens", r#"{"name":"seed"}"#);
+        let answer = answer.map_err(|error| error.to_string())?;
+        if answer.status != 201 {
+            return Err(answer.to_string());
+        }
+        answer.json()["token"].as_str().map(str::to_owned).ok_or_else(|| answer.to_string())
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let seed = dir.path().join("seed.iso");
+    tests::iso::write(
+        &seed,
+        "cidata",
+        &[("user-data", &format!("#cloud-config\nmeseta:\n  join: {token}\n"))],
+    );
+    let drive = format!("-drive file={},format=raw,if=none,id=seed,readonly=on", seed.display());
+    vms.start_on(2, &format!("{drive} -device virtio-blk-pci,drive=seed"));
+    vms.all_up();
+    let node = vms.node(2).get("/meseta/v1/node").unwrap().expect(200);
+    assert!(!node.text().contains(&token), "what lets nodes in is told to nobody");
 }

@@ -148,6 +148,10 @@ impl Server {
         self.change(membership::voters(voters)).await
     }
 
+    pub async fn forget(&self, node: NodeId) -> Result<(), MembershipError> {
+        self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node.0]))).await
+    }
+
     async fn change(&self, change: ChangeMembers<u64, Peer>) -> Result<(), MembershipError> {
         membership::changed(self.raft.change_membership(change, true).await)
     }

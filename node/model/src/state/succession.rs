@@ -23,7 +23,9 @@ impl State {
             Some(Succession::Trust { next: coming, .. }) if coming.certificate == next.certificate => {
                 return Ok(Outcome::Done);
             }
-            Some(_) => return Err(invalid("/authority", "is being replaced already; wait until that is over")),
+            Some(_) => {
+                return Err(invalid("/authority", "is being replaced already; wait until that is over"));
+            }
             None => {}
         }
         let next = Authority { number: present.number + 1, ..next.clone() };

@@ -55,6 +55,7 @@ pub fn operations() -> Vec<Operation> {
         get("/meseta/v1/nodes", routing::get(nodes::list)),
         patch("/meseta/v1/nodes/{node}", routing::patch(nodes::change)),
         delete("/meseta/v1/nodes/{node}", routing::delete(nodes::remove)),
+        post("/meseta/v1/nodes/{node}/power", routing::post(node::power_of)),
         post("/meseta/v1/nodes/{node}/key", routing::post(nodes::renew_key)),
         get("/meseta/v1/authority", routing::get(authority::show)),
         post("/meseta/v1/authority", routing::post(authority::replace)),

@@ -1,13 +1,14 @@
 //! The answering node: what it says of itself, and its power switch.
 
 use axum::Json;
-use axum::extract::{Extension, State as Extract};
+use axum::extract::{Extension, Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use console::Power;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::nodes;
 use crate::api::Api;
 use crate::api::auth::Caller;
 use crate::api::body::{self, Text};
@@ -37,13 +38,30 @@ enum Action {
     Off,
 }
 
-/// POST /meseta/v1/node/power
+/// POST /meseta/v1/node/power: of the node that answers.
 pub async fn power(
     Extract(api): Extract<Api>,
     Extension(caller): Extension<Caller>,
     Text(text): Text,
 ) -> Result<Response, ApiError> {
-    let power = match body::json::<Wish>(&text)?.action {
+    switch(&api, &caller, &text).await
+}
+
+/// POST /meseta/v1/nodes/{node}/power: it has been handed on to that node before it gets here.
+pub async fn power_of(
+    Extract(api): Extract<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(node): Path<String>,
+    Text(text): Text,
+) -> Result<Response, ApiError> {
+    if nodes::find(&api, &node)? != api.backend.node().id {
+        return Err(ApiError::unavailable(format!("node {node:?} does not answer")));
+    }
+    switch(&api, &caller, &text).await
+}
+
+async fn switch(api: &Api, caller: &Caller, text: &str) -> Result<Response, ApiError> {
+    let power = match body::json::<Wish>(text)?.action {
         Action::Reboot => Power::Reboot,
         Action::Off => Power::Off,
     };

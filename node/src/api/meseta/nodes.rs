@@ -64,7 +64,8 @@ pub async fn renew_key(
     Ok((StatusCode::ACCEPTED, Json(json!({ "renews": node }))).into_response())
 }
 
-fn find(api: &Api, node: &str) -> Result<NodeId, ApiError> {
+/// The member of that id.
+pub fn find(api: &Api, node: &str) -> Result<NodeId, ApiError> {
     let id = api.backend.state().members.keys().find(|id| id.to_string() == node).copied();
     id.ok_or_else(|| ApiError::not_found(format!("node {node:?} is not a member")))
 }

@@ -239,6 +239,7 @@ impl Backend for Fake {
             phases: Vec::new(),
             services: Vec::new(),
             last_error: String::new(),
+            out_of_touch_s: None,
             host: Default::default(),
         }
     }

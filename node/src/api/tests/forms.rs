@@ -6,11 +6,12 @@ use console::Backend;
 const ROUTER: &str = include_str!("../../../../console/src/router.rs");
 
 /// Addresses that take forms, as the router has them.
-fn posts() -> Vec<String> {
+fn posts(node: &str) -> Vec<String> {
     let routes = ROUTER.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")?.split_once('"'));
     let posts = routes.filter(|(_, how)| how.contains("post("));
     let posts: Vec<String> = posts
         .map(|(path, _)| path.replace("{*id}", "hello2").replace("{id}", "hello2.instance-1._app.1"))
+        .map(|path| path.replace("{node}", node))
         .collect();
     assert!(posts.len() >= 12, "{posts:?}");
     posts
@@ -51,7 +52,7 @@ async fn no_form_is_taken_without_the_token_of_its_session() {
 
     let index = server.node.state().index;
     let foreign = value_of(&page.text, "csrf").to_owned();
-    for path in posts() {
+    for path in posts(&server.node.node().id.to_string()) {
         let line = format!("POST {path}");
         for token in ["", &foreign, &"00".repeat(64)] {
             let body = format!("csrf={token}&action=destroy&name=hello2&theme=dark&password=a-new-password");

@@ -49,6 +49,7 @@ pub fn read_seed(files: &Files) -> (Settings, Vec<String>) {
         whole.hostname = whole.hostname.or(found.hostname);
         whole.proxy = whole.proxy.or(found.proxy);
         whole.watchdog = whole.watchdog.or(found.watchdog);
+        whole.join = whole.join.or(found.join);
         take_if_empty(&mut whole.interfaces, found.interfaces);
         take_if_empty(&mut whole.dns, found.dns);
         take_if_empty(&mut whole.ntp, found.ntp);

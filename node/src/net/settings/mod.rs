@@ -16,6 +16,7 @@ use super::config::is_assignable;
 use super::dhcp::Mac;
 use super::names::is_host_name;
 use crate::images::{Endpoint, Mirror};
+use crate::peers::token::Token;
 use crate::watchdog::Watchdog;
 pub use cloud::{Files, read_seed};
 pub use own::{emit, read_own};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub registry_mirrors: Vec<Mirror>,
     /// How long the node may hang before its machine is reset.
     pub watchdog: Option<Watchdog>,
+    /// Lets an unclaimed node into a cluster.
+    pub join: Option<Box<Token>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +124,7 @@ pub fn layer(found: &[Found]) -> Effective {
         settings.hostname = settings.hostname.or(more.hostname);
         settings.proxy = settings.proxy.or(more.proxy);
         settings.watchdog = settings.watchdog.or(more.watchdog);
+        settings.join = settings.join.or(more.join);
         if settings.dns.is_empty() {
             settings.dns = more.dns;
         }
@@ -250,6 +254,11 @@ pub fn proxy(text: &str) -> Result<String, String> {
         Err(problem) => problem,
     };
     Err(format!("proxy is `{text}`, which {problem}; expected a URL such as http://10.0.0.9:3128"))
+}
+
+pub fn join_token(text: &str) -> Result<Token, String> {
+    // The fault never quotes it: whoever has it comes in.
+    Token::parse(text).map_err(|fault| format!("join: {fault}"))
 }
 
 pub fn registry_mirror(text: &str) -> Result<Mirror, String> {

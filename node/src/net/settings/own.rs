@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! { "hostname": "rock", "dns": ["10.0.0.2"], "ntp": ["10.0.0.3"], "proxy": "http://10.0.0.9:3128",
-//!   "registry_mirrors": ["docker.io=http://10.0.0.9:5000"], "watchdog": 60,
+//!   "registry_mirrors": ["docker.io=http://10.0.0.9:5000"], "watchdog": 60, "join": "meseta1.…",
 //!   "interfaces": [{ "name": "eth0", "method": "static", "address": "10.0.0.5/24", "gateway": "10.0.0.1" }] }
 //! ```
 //! An interface is named by `name` or `mac`; with neither it is the first card.
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::tree::{Fault, Node};
 use super::{
-    Addressing, Interface, Settings, Which, device_name, dns_server, gateway, host_name, mac, proxy,
-    registry_mirror, static_address, time_server,
+    Addressing, Interface, Settings, Which, device_name, dns_server, gateway, host_name, join_token, mac,
+    proxy, registry_mirror, static_address, time_server,
 };
 use crate::watchdog::Watchdog;
 
@@ -44,6 +44,7 @@ fn read_key(settings: &mut Settings, key: &str, value: &Node) -> Result<(), Faul
         "dns" => settings.dns = many(value, key, dns_server)?,
         "ntp" => settings.ntp = many(value, key, time_server)?,
         "watchdog" => settings.watchdog = Some(one(value, key, Watchdog::parse)?),
+        "join" => settings.join = Some(Box::new(one(value, key, join_token)?)),
         "registry_mirrors" => settings.registry_mirrors = many(value, key, registry_mirror)?,
         "interfaces" => {
             settings.interfaces = value.list(key)?.iter().map(interface).collect::<Result<_, _>>()?;
@@ -100,6 +101,9 @@ pub fn emit(settings: &Settings) -> String {
     }
     if !settings.registry_mirrors.is_empty() {
         out["registry_mirrors"] = json!(settings.registry_mirrors);
+    }
+    if let Some(token) = &settings.join {
+        out["join"] = json!(token.to_line());
     }
     match settings.watchdog {
         Some(Watchdog::Seconds(seconds)) => out["watchdog"] = json!(seconds),

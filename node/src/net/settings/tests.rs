@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::tree::parse;
 use super::*;
+use crate::peers::token::Token;
 use crate::watchdog::Watchdog;
 
 fn v4(text: &str) -> Ipv4Addr {
@@ -161,8 +162,9 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         proptest::option::of("https?://[a-z0-9.]{1,20}(:[0-9]{1,5})?"),
         proptest::collection::vec("[a-z]{1,9}\\.io=https?://[a-z]{1,9}(:[1-9][0-9]{0,3})?", 0..3),
         proptest::option::of(prop_oneof![Just(Watchdog::Off), (5_u32..=600).prop_map(Watchdog::Seconds)]),
+        any::<bool>(),
     )
-        .prop_map(|(hostname, interfaces, dns, ntp, proxy, mirrors, watchdog)| Settings {
+        .prop_map(|(hostname, interfaces, dns, ntp, proxy, mirrors, watchdog, token)| Settings {
             hostname,
             interfaces,
             dns: dns.into_iter().map(IpAddr::from).filter(|a| !a.is_unspecified()).collect(),
@@ -170,7 +172,22 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             proxy: proxy.filter(|url| super::proxy(url).is_ok()),
             registry_mirrors: mirrors.iter().map(|text| super::registry_mirror(text).unwrap()).collect(),
             watchdog,
+            join: token.then(|| {
+                Box::new(Token {
+                    addresses: vec!["192.0.2.1:7300".parse().unwrap()],
+                    secret: "5".repeat(32),
+                    authority: "a".repeat(64),
+                })
+            }),
         })
+}
+
+#[test]
+fn the_fault_of_a_join_token_never_quotes_it() {
+    let (settings, faults) = read_own(&parse("{\"join\": \"meseta1.c2VjcmV0\"}").unwrap());
+    assert_eq!(settings.join, None);
+    let told = faults[0].to_string();
+    assert!(told.contains("join: this is no join token") && !told.contains("c2VjcmV0"), "{told}");
 }
 
 proptest! {

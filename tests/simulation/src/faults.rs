@@ -70,6 +70,10 @@ async fn come_back(world: &World, host: &Arc<Host>) {
 
 /// The machine is gone for ever. A person removes it and lets another one in, as soon as the cluster has it so.
 async fn replace(world: &World, host: &Arc<Host>) {
+    // A second one for ever before another votes in the place of the first would be a majority.
+    if !all_votes_are_there(world) {
+        return;
+    }
     let Some(next) = world.next_spare() else { return };
     world.say(host.node, format!("is gone for ever, node {} is to take its place", next.node));
     host.depart();
@@ -93,6 +97,15 @@ async fn replace(world: &World, host: &Arc<Host>) {
     if next.claim_start() {
         program::start(world, &next, false).await;
     }
+}
+
+/// As the leader's log has it; false without one.
+fn all_votes_are_there(world: &World) -> bool {
+    let programs = world.hosts().filter_map(|host| Program::of(world, host));
+    let Some(leader) = programs.into_iter().find(Program::leads) else { return false };
+    let voters: Vec<_> = leader.voters();
+    let is_there = |node| world.host(node).is_some_and(|host| host.is_there());
+    voters.len() == world.first_hosts().count() && voters.into_iter().all(is_there)
 }
 
 /// Said again and again, through any host, until it is so.

@@ -101,6 +101,10 @@ impl Program {
         self.server.leadership().term
     }
 
+    pub fn voters(&self) -> Vec<NodeId> {
+        self.server.members().into_iter().filter(|member| member.votes).map(|member| member.node).collect()
+    }
+
     pub fn lives(&self) -> bool {
         self.host.lives(self.life) && !self.world.is_over()
     }

@@ -64,6 +64,8 @@ fn walk(scripts: Scripts) {
     browser.wait_for_text("main", "There is no way back");
     browser.fill("#name", "/hello2");
     browser.click("main button.danger");
+    // Another page opened before the form is on its way would take it back.
+    browser.wait_for_path("/apps");
     browser.wait("it is gone from the list", || {
         browser.open("/apps");
         let text = browser.text_of("main")?;

@@ -85,11 +85,14 @@ fn the_node_without_scripts() {
     browser.open("/node");
     browser.wait_for_text("#links", "127.0.0.1/8");
     browser.wait_for_text("#space", "/");
-    browser.click("a[href='/node/kernel']");
+    // From there on the machine has its own address, the same on every node's console.
+    let id = node.http.get("/meseta/v1/node").unwrap().expect(200).json()["id"].as_str().unwrap().to_owned();
+    browser.click(&format!("a[href='/nodes/{id}/kernel']"));
     browser.wait_for_text("#kernel", "info");
     browser.click("form:has(#level) button");
-    browser.wait_for_path_below("/node/kernel?level=");
-    browser.open("/node");
-    browser.click("a[href='/node/services/agent']");
+    browser.wait_for_path_below(&format!("/nodes/{id}/kernel?level="));
+    browser.click("h1 a");
+    browser.wait_for_path(&format!("/nodes/{id}"));
+    browser.click(&format!("a[href='/nodes/{id}/services/agent']"));
     browser.wait_for_text("main pre", "the agent starts");
 }

@@ -37,6 +37,8 @@ const PAGES: &[(&str, &str)] = &[
     ("/node/services/{role}", "/node/services/agent"),
     ("/balancer", "/balancer"),
 ];
+/// The same pages by the id of the node.
+const MACHINES_PAGES: &[&str] = &["/nodes/{node}", "/nodes/{node}/kernel", "/nodes/{node}/services/{role}"];
 /// Before a login there are these.
 const STRANGERS_PAGES: &[&str] = &["/claim", "/claim/restore", "/login"];
 /// What a browser gets that is no page: files, scripts and streams.
@@ -47,6 +49,8 @@ const NO_PAGES: &[&str] = &[
     "/tasks/{id}/archive",
     "/node/kernel.txt",
     "/node/services/{role}/log.txt",
+    "/nodes/{node}/kernel.txt",
+    "/nodes/{node}/services/{role}/log.txt",
     "/live",
     "/assets/{name}",
 ];
@@ -71,9 +75,14 @@ fn every_page_of_the_router_is_walked_and_looked_at() {
     let routes =
         routes.filter_map(|route| route.split_once('"')).filter(|(_, how)| how.starts_with(", get("));
     let served: BTreeSet<&str> = routes.map(|(path, _)| path).collect();
-    let walked = PAGES.iter().map(|(route, _)| route).chain(STRANGERS_PAGES).chain(NO_PAGES).copied();
-    assert_eq!(served, walked.collect(), "the router, and what is walked or is no page");
-    for route in served.iter().filter(|route| !NO_PAGES.contains(route) && !LOOK_ALIKE.contains(route)) {
+    let walked = PAGES.iter().map(|(route, _)| route).chain(MACHINES_PAGES).chain(STRANGERS_PAGES);
+    assert_eq!(
+        served,
+        walked.chain(NO_PAGES).copied().collect(),
+        "the router, and what is walked or is no page"
+    );
+    let alike = [NO_PAGES, LOOK_ALIKE, MACHINES_PAGES].concat();
+    for route in served.iter().filter(|route| !alike.contains(route)) {
         // `/tasks/{id}` is opened by an address that the page itself gave.
         let fixed = route.split(['{', '}']).step_by(2).filter(|part| *part != "/tasks/" && !part.is_empty());
         for part in fixed {

@@ -82,6 +82,8 @@ pub async fn by_settings(backend: Arc<NodeBackend>, file: PathBuf, init: InitLin
         Err(error) => return tracing::error!(%error, "join tokens of the settings are not seen"),
     };
     let origin = Origin { client_ip: String::new(), uri: "settings".to_owned() };
+    // What was refused once is not asked for again, whatever else comes into the folder.
+    let mut refused = None;
     while is_free(&backend).is_ok() {
         let token = match read(&file) {
             Ok(token) => token,
@@ -90,7 +92,7 @@ pub async fn by_settings(backend: Arc<NodeBackend>, file: PathBuf, init: InitLin
                 None
             }
         };
-        if let Some(token) = token {
+        if let Some(token) = token.filter(|token| refused.as_ref() != Some(token)) {
             match take_in(&backend, &token, &origin).await {
                 Ok(()) => return,
                 Err(error) => {
@@ -99,6 +101,7 @@ pub async fn by_settings(backend: Arc<NodeBackend>, file: PathBuf, init: InitLin
                         tokio::time::sleep(RETRY).await;
                         continue;
                     }
+                    refused = Some(token);
                 }
             }
         }

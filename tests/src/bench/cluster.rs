@@ -100,8 +100,9 @@ pub fn node_kill(_: &Settings) -> anyhow::Result<Vec<Row>> {
     });
     ensure!(lab.node(1).post("/v2/apps", app.to_string())?.status == 201);
     bell.wait(3)?;
-    let plain = lose_nodes(&lab, &bell, |leader| leader % NODES + 1)?;
-    let leading = lose_nodes(&lab, &bell, |leader| leader)?;
+    let mut spread = 0;
+    let plain = lose_nodes(&lab, &bell, &mut spread, |leader| leader % NODES + 1)?;
+    let leading = lose_nodes(&lab, &bell, &mut spread, |leader| leader)?;
     let row = |target, what: &str, must, aim, samples| {
         Row {
         target,
@@ -121,8 +122,14 @@ pub fn node_kill(_: &Settings) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-/// Milliseconds each time until as many tasks have called as the node had.
-fn lose_nodes(lab: &Lab, bell: &Bell, chosen: fn(usize) -> usize) -> anyhow::Result<Vec<f64>> {
+/// Milliseconds each time until as many tasks have called as the node had. `spread` counts how often they were spread
+/// over the nodes anew.
+fn lose_nodes(
+    lab: &Lab,
+    bell: &Bell,
+    spread: &mut u32,
+    chosen: fn(usize) -> usize,
+) -> anyhow::Result<Vec<f64>> {
     let mut samples = Vec::new();
     while samples.len() < NODE_KILLS {
         all_serve(lab);
@@ -135,8 +142,8 @@ fn lose_nodes(lab: &Lab, bell: &Bell, chosen: fn(usize) -> usize) -> anyhow::Res
         let here = lab.hosts(asked, "bells").iter().filter(|other| **other == host).count();
         if here == 0 {
             // Nothing moves back by itself: a new version spreads them again.
-            let number = samples.len();
-            let body = format!(r#"{{"env":{{"ROUND":"{number}"}}}}"#);
+            *spread += 1;
+            let body = format!(r#"{{"env":{{"ROUND":"{spread}"}}}}"#);
             ensure!(lab.node(asked).put("/v2/apps/bells?force=true", body)?.status < 300);
             bell.wait(3)?;
             lab.until("the new ones ring alone", || match lab.hosts(asked, "bells").len() {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use nix::sys::signal::Signal;
 
 use super::bell::{Bell, millis};
@@ -122,6 +122,18 @@ pub fn node_kill(_: &Settings) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
+/// A node that is lost again and again is given no tasks until a person says so.
+fn lift_quarantine(lab: &Lab, asked: usize, host: &str) -> anyhow::Result<()> {
+    let nodes = lab.json(asked, "/meseta/v1/nodes");
+    let is_it = |node: &&serde_json::Value| node["addresses"][0] == host;
+    let node =
+        nodes["nodes"].as_array().and_then(|nodes| nodes.iter().find(is_it)).context("no such node")?;
+    let path = format!("/meseta/v1/nodes/{}", node["id"].as_str().context("no id")?);
+    let answer = lab.node(asked).send("PATCH", &path, &[], Some(br#"{"availability":"active"}"#))?;
+    ensure!(answer.status == 200, "{answer}");
+    Ok(())
+}
+
 /// Milliseconds each time until as many tasks have called as the node had. `spread` counts how often they were spread
 /// over the nodes anew.
 fn lose_nodes(
@@ -159,6 +171,7 @@ fn lose_nodes(
         // What is left of it: mounts, cgroups.
         lab.run(&["kill", &lost.to_string()]);
         lab.run(&["start", &lost.to_string()]);
+        lift_quarantine(lab, asked, &host)?;
     }
     Ok(samples)
 }

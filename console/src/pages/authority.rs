@@ -35,7 +35,7 @@ pub fn show(context: &Context) -> Response {
 /// By name.
 fn pending(state: &State) -> Vec<String> {
     let nodes = state.succession.iter().flat_map(Succession::pending);
-    nodes.map(|id| state.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name.clone())).collect()
+    nodes.map(|id| state.node_name(*id)).collect()
 }
 
 pub async fn act(context: &Context) -> Response {

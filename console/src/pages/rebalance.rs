@@ -4,7 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use model::rebalance::{self, Change, Move};
-use model::{Command, NodeId, State, TaskId};
+use model::{Command, State, TaskId};
 
 use super::nodes;
 use crate::context::{Context, Fields, Frame, Tab, render};
@@ -35,13 +35,12 @@ pub async fn show(context: &Context) -> Response {
 }
 
 fn row(state: &State, step: &Move) -> MoveRow {
-    let name = |id: &NodeId| state.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name.clone());
     let percent = |Change { before, after }| format!("{} → {} %", before / 10, after / 10);
     MoveRow {
         app: step.app.to_string(),
         task: step.task.to_string(),
-        from: name(&step.from),
-        to: name(&step.to),
+        from: state.node_name(step.from),
+        to: state.node_name(step.to),
         from_load: percent(step.from_load),
         to_load: percent(step.to_load),
     }

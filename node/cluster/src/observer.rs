@@ -38,45 +38,27 @@ impl Observer {
     }
 
     /// Turns openraft's metrics into leadership and failure. After a failure its metrics still name the old leader,
-    /// even this node; here nobody leads then. What changes with every heartbeat does not wake it.
+    /// even this node; here nobody leads then.
     async fn observe(self) {
-        let (mut metrics, mut all) = (self.raft.server_metrics(), self.raft.metrics());
-        'told: loop {
-            let (leader, members) = {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let (now, members, running) = {
                 let metrics = metrics.borrow_and_update();
-                (metrics.current_leader.map(NodeId), metrics.membership_config.nodes().count())
+                let (leader, term) = (metrics.current_leader.map(NodeId), metrics.current_term);
+                let now = Leadership { leader, term, is_self: leader == Some(self.node) };
+                (now, metrics.membership_config.nodes().count(), metrics.running_state.clone())
             };
-            // Here it stands beside the term of the last vote that is on disk; the one that counts is told a moment later.
-            let term = loop {
-                let (told, term) = {
-                    let all = all.borrow_and_update();
-                    (all.current_leader.map(NodeId), all.current_term)
-                };
-                if told == leader {
-                    break term;
-                }
-                if metrics.borrow_watched().current_leader.map(NodeId) != leader {
-                    continue 'told;
-                }
-                if all.changed().await.is_err() {
-                    return self.ended(term);
-                }
-            };
-            let now = Leadership { leader, term, is_self: leader == Some(self.node) };
+            if let Err(fatal) = running {
+                return self.report(&fatal, now.term);
+            }
             // Who leads a cluster of one has nobody to send heartbeats to and nobody to be deposed by: its ticker, some
-            // 80 wake-ups a second, rests until another member is added.
+            // 50 wake-ups a second, rests until another member is added.
             self.raft.runtime_config().tick(!(now.is_self && members == 1));
             self.leadership.send_if_modified(|before| std::mem::replace(before, now) != now);
             if metrics.changed().await.is_err() {
-                return self.ended(term);
+                return self.report(&Fatal::Stopped, now.term);
             }
         }
-    }
-
-    /// The engine has said before why.
-    fn ended(&self, term: u64) {
-        let running = self.raft.metrics().borrow_watched().running_state.clone();
-        self.report(&running.err().unwrap_or(Fatal::Stopped), term);
     }
 
     /// The first reason stays: what follows a failed disk is only its echo.

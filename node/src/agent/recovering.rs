@@ -27,7 +27,7 @@ pub async fn prospects(backend: &NodeBackend) -> Result<Prospects, RecoverError>
     let state = cluster.state();
     let gone = state.members.iter().filter(|(node, _)| **node != cluster.node());
     Ok(Prospects {
-        node: name(&state, cluster.node()),
+        node: state.node_name(cluster.node()),
         last_change: state.index,
         last_change_at: state.now,
         last_contact: last_contact(cluster),
@@ -51,14 +51,10 @@ pub async fn recover(backend: &NodeBackend, wish: Recovery) -> Result<(), Recove
     Ok(())
 }
 
-fn name(state: &State, node: NodeId) -> String {
-    state.nodes.get(&node).map_or_else(|| node.to_string(), |known| known.name.clone())
-}
-
 fn loss(state: &State, node: NodeId, member: &Arc<Member>) -> Gone {
     Gone {
         id: node,
-        name: name(state, node),
+        name: state.node_name(node),
         addresses: member.addresses.clone(),
         tasks: roster::tasks_on(state, node),
     }

@@ -193,6 +193,11 @@ impl State {
         self.cluster.is_some()
     }
 
+    /// What people call the node: its id until it has come up.
+    pub fn node_name(&self, id: NodeId) -> String {
+        self.nodes.get(&id).map_or_else(|| id.to_string(), |node| node.name.clone())
+    }
+
     /// The app by id, unless it is on its way out.
     pub fn app(&self, id: &AppId) -> Option<&Arc<App>> {
         self.apps.get(id).filter(|app| !app.deleted)

@@ -5,7 +5,7 @@ use axum::extract::{Extension, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use model::membership::Succession;
-use model::{Command, NodeId, State};
+use model::{Command, State};
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -38,9 +38,9 @@ fn view(state: &State) -> Result<Value, ApiError> {
         Succession::Trust { .. } => "trust",
         Succession::Certify { .. } => "certify",
     });
-    let name = |id: &NodeId| state.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name.clone());
     let nodes = state.succession.iter().flat_map(Succession::pending);
-    let pending: Vec<Value> = nodes.map(|id| json!({ "id": id.to_string(), "name": name(id) })).collect();
+    let pending: Vec<Value> =
+        nodes.map(|id| json!({ "id": id.to_string(), "name": state.node_name(*id) })).collect();
     let fingerprint = fingerprint_of(&certificate);
     Ok(json!({ "number": present.number, "fingerprint": fingerprint, "step": step, "pending": pending }))
 }

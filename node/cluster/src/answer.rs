@@ -41,8 +41,16 @@ impl Cluster {
         let inner = self.inner();
         let plain = |answer| (answer, Vec::new());
         match (ask, &inner.part) {
-            (Ask::Propose(proposal), _) => plain(Answer::Propose(self.propose_here(*proposal).await)),
-            (Ask::Read, _) => plain(Answer::Read(self.read_index().await)),
+            (Ask::Propose(proposal), part) => {
+                let applied = self.propose_here(*proposal).await;
+                await_commit(part, from, applied.as_ref().ok().map(|applied| applied.index));
+                plain(Answer::Propose(applied))
+            }
+            (Ask::Read, part) => {
+                let index = self.read_index().await;
+                await_commit(part, from, index.as_ref().ok().copied());
+                plain(Answer::Read(index))
+            }
             (Ask::Pulse, _) => {
                 self.pulsed(from);
                 plain(Answer::Pulse)
@@ -63,6 +71,13 @@ impl Cluster {
                 plain(consent(&server.raft, from, ask, payload).await)
             }
         }
+    }
+}
+
+/// Whoever is told an index waits for it, and must not be kept waiting.
+fn await_commit(part: &Part, from: NodeId, index: Option<u64>) {
+    if let (Part::Server(server), Some(index)) = (part, index) {
+        server.notices.await_commit(from, index);
     }
 }
 

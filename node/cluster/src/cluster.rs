@@ -16,6 +16,7 @@ use crate::error::{Failure, OpenError};
 use crate::log_store::Entries;
 use crate::membership::{Member, Pulses};
 use crate::network::Network;
+use crate::notices::Notices;
 use crate::observer::{Leadership, Observer, Raft};
 use crate::propose::IN_FLIGHT_BYTES_MAX;
 use crate::space::Space;
@@ -72,6 +73,7 @@ pub(crate) struct Server {
     pub(crate) raft: Raft,
     pub(crate) log: Entries,
     pub(crate) applied: watch::Receiver<Option<u64>>,
+    pub(crate) notices: Notices,
 }
 
 /// Is told what becomes committed.
@@ -125,7 +127,8 @@ impl Cluster {
         let Storage { lock, store, writer, machine, clock, space } = storage;
         let (state, applied, for_signing) = (machine.watch(), machine.applied(), store.clone());
         let log = store.entries();
-        let network = Network::new(wire.clone());
+        let notices = Notices::default();
+        let network = Network::new(wire.clone(), notices.clone());
         let raft = Raft::new(config.node.0, Arc::new(raft_config), network, store, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
@@ -137,7 +140,7 @@ impl Cluster {
         let observer =
             Observer { raft: raft.clone(), node: config.node, leadership: sender, failure: failure.clone() };
         let observer = tokio::spawn(observer.run(for_signing, state.clone()));
-        let part = Part::Server(Server { raft, log, applied });
+        let part = Part::Server(Server { raft, log, applied, notices });
         let heard = Arc::default();
         let closing = Closing { lock, writer: Some(writer), tasks: vec![observer] };
         let opened = Opened { part, clock, space, state, leadership, heard, failure, closing };
@@ -267,6 +270,11 @@ impl Cluster {
         let mut failure = self.0.failure.subscribe();
         let found = failure.wait_for(Option::is_some).await.ok().and_then(|found| (*found).clone());
         found.unwrap_or_else(|| Failure { reason: "the consensus engine is gone".to_owned() })
+    }
+
+    /// Index of the last entry of the log here; `None` if there is none, or no log.
+    pub fn last_log(&self) -> Option<u64> {
+        self.raft()?.metrics().borrow_watched().last_log_index
     }
 
     pub fn metrics(&self) -> Metrics {

@@ -5,8 +5,8 @@
 //!
 //! `cluster` is the handle; `propose` and `read` work from any server, `membership` says who takes part; `storage` opens
 //! the state folder, `recovery` does there what was ordered for a node whose majority is lost; `machine` applies; `log_store`
-//! and `snapshot` keep; `observer` watches; `network` asks other servers over a `wire` that the caller brings, `answer` is
-//! its other end and `message` what passes; `stream` tells members without the log what happens, `worker` is such a
+//! and `snapshot` keep; `observer` watches; `network` asks other servers over a `wire` that the caller brings (`notices`: when they
+//! hear of commits), `answer` is its other end and `message` what passes; `stream` tells members without the log what happens, `worker` is such a
 //! member, `absence` how a server learns that it has become one; `clock` tells the time and `space` what is left of the disk; `simulated` is the
 //! same without threads, files and time.
 
@@ -22,6 +22,7 @@ mod machine;
 mod membership;
 mod message;
 mod network;
+mod notices;
 mod observer;
 mod propose;
 mod read;

@@ -9,17 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::Stream;
 use futures::future::{Either, select};
 use model::{NodeId, State};
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2, stream_append_sequential};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AsyncRuntime, OptionalSend};
 
 use crate::message::{Answer, Ask, decode, encode};
+use crate::notices::{self, Awaited, Notices};
 use crate::snapshot;
 use crate::types::{Peer, RaftNodeId, Snapshot, Tc, Vote};
 use crate::wire::{Lane, Target, Wire, WireError};
@@ -33,17 +36,19 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 /// Makes a link for each member.
 pub struct Network<R> {
     wire: Arc<dyn Wire>,
+    notices: Notices,
     runtime: PhantomData<fn() -> R>,
 }
 
 impl<R> Network<R> {
-    pub fn new(wire: Arc<dyn Wire>) -> Self {
-        Self { wire, runtime: PhantomData }
+    pub fn new(wire: Arc<dyn Wire>, notices: Notices) -> Self {
+        Self { wire, notices, runtime: PhantomData }
     }
 
     fn link(&self, node: RaftNodeId, peer: &Peer, lane: Lane) -> Link<R> {
         let target = Target { node: NodeId(node), addresses: peer.addresses.clone() };
-        Link { wire: self.wire.clone(), target, lane, runtime: PhantomData }
+        let awaited = self.notices.of(node);
+        Link { wire: self.wire.clone(), target, lane, awaited, runtime: PhantomData }
     }
 }
 
@@ -68,8 +73,12 @@ pub struct Link<R> {
     wire: Arc<dyn Wire>,
     target: Target,
     lane: Lane,
+    awaited: Awaited,
     runtime: PhantomData<fn() -> R>,
 }
+
+/// What became of one request of a stream.
+type Appended<R> = Result<StreamAppendResult<Tc<R>>, RPCError<Tc<R>>>;
 
 /// Why a call failed, in the words that every kind of openraft's errors has.
 enum Failed<R: AsyncRuntime> {
@@ -153,6 +162,18 @@ impl<R: AsyncRuntime> RaftNetworkV2<Tc<R>> for Link<R> {
             Answer::Append(answer) => Ok(answer),
             other => Err(self.odd(other).into()),
         }
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        requests: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Appended<R>>, RPCError<Tc<R>>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Tc<R>>> + OptionalSend + Unpin + 'static,
+    {
+        let requests = notices::gathered::<R>(requests, self.awaited.clone());
+        stream_append_sequential(self, requests, option)
     }
 
     async fn vote(

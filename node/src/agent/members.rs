@@ -140,7 +140,7 @@ async fn follow(
         matched: progress.get(&known.node).and_then(|progress| progress.matched),
     };
     let log: Vec<Participant> = known.iter().map(participant).collect();
-    let last = cluster.metrics().last_log.unwrap_or(0);
+    let last = cluster.last_log().unwrap_or(0);
     let Some(change) = servers::next_change(own, state, &log, last, cluster.now()) else { return Ok(()) };
     tracing::info!(?change, "who takes part in the log changes");
     match change {

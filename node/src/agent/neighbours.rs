@@ -43,10 +43,7 @@ impl Neighbours {
         port: u16,
         shutdown: CancellationToken,
     ) {
-        let events = AddressEvents::open().inspect_err(|error| {
-            tracing::warn!(%error, "changes of addresses are not announced");
-        });
-        let mut events = events.ok();
+        let mut events = AddressEvents::open("changes of addresses are not announced");
         while !shutdown.is_cancelled() {
             let is_claimed = states.borrow_and_update().is_claimed();
             let addresses = machine.addresses();
@@ -140,15 +137,10 @@ fn host_name() -> String {
 }
 
 /// Returns once the machine has other addresses.
-async fn moved(events: &mut Option<AddressEvents>, machine: &Machine, addresses: &[IpAddr]) {
-    while let Some(known) = events {
-        if known.changed().await.is_err() {
-            *events = None;
-        } else if machine.addresses() != addresses {
-            return;
-        }
+async fn moved(events: &mut AddressEvents, machine: &Machine, addresses: &[IpAddr]) {
+    while machine.addresses() == addresses {
+        events.changed().await;
     }
-    std::future::pending().await
 }
 
 fn node_of(service: &ResolvedService) -> UnclaimedNode {

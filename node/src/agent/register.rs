@@ -17,13 +17,7 @@ const RETRY: Duration = Duration::from_millis(250);
 
 pub async fn run(cluster: Cluster, init: InitLink, machine: Arc<Machine>, shutdown: CancellationToken) {
     let mut worlds = init.world();
-    let addresses = match AddressEvents::open() {
-        Ok(events) => Some(events),
-        Err(error) => {
-            tracing::warn!(%error, "changes of addresses are seen only at the next boot");
-            None
-        }
-    };
+    let mut addresses = AddressEvents::open("changes of addresses are seen only at the next boot");
     loop {
         let (connected, boot_id) = {
             let world = worlds.borrow_and_update();
@@ -43,7 +37,7 @@ pub async fn run(cluster: Cluster, init: InitLink, machine: Arc<Machine>, shutdo
         }
         tokio::select! {
             changed = worlds.changed() => if changed.is_err() { return },
-            () = address_changed(addresses.as_ref()) => {}
+            () = addresses.changed() => {}
             () = shutdown.cancelled() => return,
         }
     }
@@ -51,16 +45,6 @@ pub async fn run(cluster: Cluster, init: InitLink, machine: Arc<Machine>, shutdo
 
 fn differs(known: &Node, now: &Node) -> bool {
     *known != Node { joined_at: known.joined_at, name: known.name.clone(), ..now.clone() }
-}
-
-async fn address_changed(events: Option<&AddressEvents>) {
-    let broken = match events {
-        Some(events) => events.changed().await.is_err(),
-        None => true,
-    };
-    if broken {
-        std::future::pending().await
-    }
 }
 
 /// False if the cluster could not take it now.

@@ -8,6 +8,7 @@ use model::State;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::addresses::AddressEvents;
 use super::claim::Claim;
 use super::init_link::InitLink;
 use super::machine::Machine;
@@ -26,10 +27,13 @@ pub async fn run(sources: Sources, machine: Arc<Machine>, claim: Arc<Claim>, shu
     let Sources { cluster, init, mut dns } = sources;
     let mut states = cluster.watch();
     let mut world = init.world();
+    let mut addresses = AddressEvents::open("the screen shows addresses as they were at start");
+    // Not asked for at each state: the kernel takes longer to answer than the rest of a round.
+    let mut url = url(&machine);
     let mut told = Vec::new();
     loop {
         let connected = world.borrow_and_update().connected;
-        let mut lines = lines(&states.borrow_and_update(), &machine, claim.code());
+        let mut lines = lines(&states.borrow_and_update(), url.as_deref(), claim.code());
         let fault = dns.borrow_and_update().fault.clone();
         if !fault.is_empty() {
             lines.push(("warning".to_owned(), fault));
@@ -45,14 +49,14 @@ pub async fn run(sources: Sources, machine: Arc<Machine>, claim: Arc<Claim>, shu
             changed = world.changed() => if changed.is_err() { return },
             // The server may be gone for good; the rest goes on.
             Ok(()) = dns.changed() => {}
+            () = addresses.changed() => url = self::url(&machine),
             () = shutdown.cancelled() => return,
         }
     }
 }
 
-fn lines(state: &State, machine: &Machine, code: &str) -> Vec<(String, String)> {
-    let mut lines: Vec<(String, String)> =
-        url(machine).map(|url| ("URL".to_owned(), url)).into_iter().collect();
+fn lines(state: &State, url: Option<&str>, code: &str) -> Vec<(String, String)> {
+    let mut lines: Vec<_> = url.map(|url| ("URL".to_owned(), url.to_owned())).into_iter().collect();
     if state.is_claimed() {
         let (apps, nodes) = (state.apps.len(), state.nodes.len());
         lines.push(("state".to_owned(), format!("cluster of {nodes}, {apps} apps")));

@@ -57,6 +57,7 @@ pub struct Keeper {
     state_dir: PathBuf,
     node: NodeId,
     key: KeyPair,
+    fingerprint: String,
     /// As it is on disk, unless another part of the agent has changed there what does not matter here.
     membership: Option<Membership>,
     held: watch::Sender<Option<Arc<Credentials>>>,
@@ -71,7 +72,15 @@ impl Keeper {
         membership: Option<Membership>,
     ) -> Result<Self, CredentialsError> {
         let first = membership.as_ref().map(|known| from(known, &key, BTreeMap::new())).transpose()?;
-        Ok(Self { state_dir, node, key, membership, held: watch::Sender::new(first.map(Arc::new)) })
+        let fingerprint = fingerprint(&key);
+        Ok(Self {
+            state_dir,
+            node,
+            key,
+            fingerprint,
+            membership,
+            held: watch::Sender::new(first.map(Arc::new)),
+        })
     }
 
     pub fn held(&self) -> Held {
@@ -110,7 +119,7 @@ impl Keeper {
         }
         self.trust(state)?;
         let membership = self.membership()?;
-        let is_registered = fingerprint(&self.key) == member.fingerprint;
+        let is_registered = self.fingerprint == member.fingerprint;
         let is_superseded = membership.authority_number < authority.number;
         if is_registered && (is_superseded || is_due(member, cluster.now())) {
             // Never as old as the one before, whatever the clocks say.
@@ -125,7 +134,7 @@ impl Keeper {
 
     /// What of this node's key and trust the state does not know yet.
     fn to_be_said(&self, state: &State, member: &Member) -> anyhow::Result<Option<Command>> {
-        let (node, membership, fingerprint) = (self.node, self.membership()?, fingerprint(&self.key));
+        let (node, membership) = (self.node, self.membership()?);
         let number = membership.authority_number;
         let is_by_present = state.authority.as_ref().is_some_and(|authority| authority.number == number);
         let is_certified = match &state.succession {
@@ -135,11 +144,12 @@ impl Keeper {
             Some(Succession::Certify { pending, .. }) => is_by_present && pending.contains(&node),
             _ => false,
         };
-        if fingerprint == member.fingerprint && !is_certified {
+        if self.fingerprint == member.fingerprint && !is_certified {
             return Ok(None);
         }
         let since = certified(&membership.certificate)?.since;
         let authority = (is_by_present && state.feature_level >= SUCCESSION_FROM).then_some(number);
+        let fingerprint = self.fingerprint.clone();
         Ok(Some(Command::RegisterKey { node, fingerprint, since, authority }))
     }
 
@@ -181,6 +191,7 @@ impl Keeper {
         }
         membership::save(&self.state_dir, &membership)?;
         key::take_over(&self.state_dir)?;
+        self.fingerprint = fingerprint(&next);
         self.key = next;
         self.show(membership)?;
         tracing::info!("this node has a new key");

@@ -30,6 +30,7 @@ use crate::machine::Machine;
 use crate::membership::{self, Member, Progress};
 use crate::message::{self, Answer, Ask};
 use crate::network::Network;
+use crate::notices::Notices;
 use crate::observer::Leadership;
 use crate::propose::answered;
 use crate::read::confirmed;
@@ -78,9 +79,10 @@ impl Server {
         // What it shows does not matter: whoever simulates stamps the commands.
         let machine = Machine::new(stored, keep, Arc::new(ClusterClock::new()));
         let state = machine.watch();
-        let raft = openraft::Raft::new(node.0, raft_config, Network::new(wire), log, machine)
-            .await
-            .map_err(|error| failed(&error))?;
+        let raft =
+            openraft::Raft::new(node.0, raft_config, Network::new(wire, Notices::default()), log, machine)
+                .await
+                .map_err(|error| failed(&error))?;
         if first && !raft.is_initialized().await.map_err(|error| failed(&error))? {
             let alone = Members::from([(node.0, Peer::default())]);
             raft.initialize(alone).await.map_err(|error| failed(&error))?;

@@ -1,0 +1,191 @@
+//! Notices of commits: requests that bring a follower no entries, only the news of what became committed.
+//!
+//! openraft sends one for each commit that no entries carry. Of writes that come one after the other that is every one,
+//! and half of all requests, though the next write follows within a moment. So a notice is held for that moment, and
+//! entries that come meanwhile take its news along. It is not held from a follower that waits for it: one that was
+//! answered a write or a read by this node and has to see it in its own state.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use futures::stream::{Fuse, Stream, StreamExt, unfold};
+use model::NodeId;
+use openraft::AsyncRuntime;
+use openraft::base::BoxStream;
+use openraft::raft::AppendEntriesRequest;
+use tokio::sync::watch;
+
+use crate::types::{RaftNodeId, Tc};
+
+/// How long a follower may be kept from the news: above the time between two writes of one client, below what people or
+/// other machines notice.
+const HOLD: Duration = Duration::from_millis(1);
+
+type Request<R> = AppendEntriesRequest<Tc<R>>;
+/// The highest index that a follower is known to wait for.
+pub type Awaited = watch::Receiver<Option<u64>>;
+
+/// What each follower waits for. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Notices(Arc<Mutex<BTreeMap<RaftNodeId, watch::Sender<Option<u64>>>>>);
+
+impl Notices {
+    /// `node` was told of the entry at `index`, which is committed, and waits for it. Who follows no log is passed over.
+    pub fn await_commit(&self, node: NodeId, index: u64) {
+        if let Some(awaited) = self.lock().get(&node.0) {
+            awaited.send_if_modified(|highest| {
+                let is_higher = Some(index) > *highest;
+                *highest = (*highest).max(Some(index));
+                is_higher
+            });
+        }
+    }
+
+    pub fn of(&self, node: RaftNodeId) -> Awaited {
+        self.lock().entry(node).or_default().subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RaftNodeId, watch::Sender<Option<u64>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `requests` to one follower without the notices that others make needless. What follows a notice in one stream begins
+/// where it does, so that its answer answers the notice as well.
+pub fn gathered<R: AsyncRuntime>(
+    requests: impl Stream<Item = Request<R>> + Send + Unpin + 'static,
+    awaited: Awaited,
+) -> BoxStream<'static, Request<R>> {
+    let gathering = Gathering { requests: requests.fuse(), awaited, told: None };
+    Box::pin(unfold(gathering, Gathering::next::<R>))
+}
+
+struct Gathering<S> {
+    requests: Fuse<S>,
+    awaited: Awaited,
+    /// The last index that the follower was told is committed, in this stream.
+    told: Option<u64>,
+}
+
+impl<S> Gathering<S> {
+    async fn next<R: AsyncRuntime>(mut self) -> Option<(Request<R>, Self)>
+    where
+        S: Stream<Item = Request<R>> + Unpin,
+    {
+        let Self { requests, awaited, told } = &mut self;
+        let mut request = requests.next().await?;
+        if request.entries.is_empty() {
+            let is_awaited = Box::pin(awaited.wait_for(|index| index > told));
+            let mut until = select(Box::pin(R::sleep(HOLD)), is_awaited);
+            while request.entries.is_empty() {
+                match select(requests.next(), &mut until).await {
+                    Either::Left((Some(next), _)) => request = next,
+                    Either::Left((None, _)) | Either::Right(_) => break,
+                }
+            }
+        }
+        self.told = request.leader_commit.map(|id| id.index).max(self.told);
+        Some((request, self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::channel::mpsc::{UnboundedSender, unbounded};
+    use openraft::EntryPayload;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::types::{Entry, LogId, TokioRuntime, Vote};
+
+    const WAITER: NodeId = NodeId(7);
+
+    fn id(index: u64) -> LogId {
+        LogId::new(Vote::default().leader_id, index)
+    }
+
+    /// With that many entries after those that are committed.
+    fn request(committed: u64, entries: u64) -> Request<TokioRuntime> {
+        let entry = |n| Entry { log_id: id(committed + n), payload: EntryPayload::Blank };
+        AppendEntriesRequest {
+            vote: Vote::default(),
+            prev_log_id: Some(id(committed)),
+            leader_commit: Some(id(committed)),
+            entries: (1..=entries).map(entry).collect(),
+        }
+    }
+
+    type Input = UnboundedSender<Request<TokioRuntime>>;
+    type Output = BoxStream<'static, Request<TokioRuntime>>;
+
+    fn stream(notices: &Notices) -> (Input, Output) {
+        let (input, requests) = unbounded();
+        (input, gathered::<TokioRuntime>(requests, notices.of(WAITER.0)))
+    }
+
+    /// What is committed by the next request, how many entries it has, and how long it took.
+    async fn next(output: &mut Output) -> Option<(u64, usize, Duration)> {
+        let begun = Instant::now();
+        let request = output.next().await?;
+        let committed = request.leader_commit.expect("a commit").index;
+        Some((committed, request.entries.len(), begun.elapsed()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_take_the_news_along() {
+        let (input, mut output) = stream(&Notices::default());
+        for request in [request(1, 0), request(1, 2), request(3, 0), request(4, 0), request(5, 1)] {
+            input.unbounded_send(request).unwrap();
+        }
+        assert_eq!(next(&mut output).await, Some((1, 2, Duration::ZERO)));
+        assert_eq!(next(&mut output).await, Some((5, 1, Duration::ZERO)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notice_alone_is_held_for_a_moment() {
+        let (input, mut output) = stream(&Notices::default());
+        input.unbounded_send(request(1, 0)).unwrap();
+        let (committed, entries, held) = next(&mut output).await.unwrap();
+        assert_eq!((committed, entries), (1, 0));
+        assert!((HOLD..2 * HOLD + Duration::from_millis(1)).contains(&held), "{held:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notice_that_is_waited_for_is_not_held() {
+        let notices = Notices::default();
+        let (input, mut output) = stream(&notices);
+        notices.await_commit(WAITER, 1);
+        input.unbounded_send(request(1, 0)).unwrap();
+        assert_eq!(next(&mut output).await, Some((1, 0, Duration::ZERO)));
+        // What it was told of once it does not wait for again.
+        input.unbounded_send(request(2, 0)).unwrap();
+        assert!(next(&mut output).await.is_some_and(|(committed, _, held)| committed == 2 && held >= HOLD));
+        input.unbounded_send(request(3, 0)).unwrap();
+        let late = async {
+            tokio::task::yield_now().await;
+            notices.await_commit(WAITER, 3);
+        };
+        let (seen, ()) = tokio::join!(next(&mut output), late);
+        assert_eq!(seen, Some((3, 0, Duration::ZERO)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_request_of_a_stream_is_not_held() {
+        let (input, mut output) = stream(&Notices::default());
+        input.unbounded_send(request(1, 0)).unwrap();
+        drop(input);
+        assert_eq!(next(&mut output).await, Some((1, 0, Duration::ZERO)));
+        assert_eq!(next(&mut output).await, None);
+    }
+
+    #[test]
+    fn strangers_are_passed_over() {
+        let notices = Notices::default();
+        notices.await_commit(NodeId(9), 4);
+        assert_eq!(*notices.of(9).borrow(), None);
+    }
+}

@@ -20,7 +20,8 @@ pub async fn run(cluster: Cluster, shutdown: CancellationToken) {
     let mut reason = "start";
     loop {
         let mut wake_at = None;
-        if leadership.borrow_and_update().is_self {
+        let leads = leadership.borrow_and_update().is_self;
+        if leads {
             let state = states.borrow_and_update().clone();
             let seed = rand::random();
             let plan = schedule::plan(&state, cluster.now(), &mut IdSource::new(seed));
@@ -37,7 +38,7 @@ pub async fn run(cluster: Cluster, shutdown: CancellationToken) {
         }
         // Cancel safety: `changed` and `sleep` may be dropped at any time, nothing is lost with them.
         reason = tokio::select! {
-            changed = states.changed() => match changed {
+            changed = states.changed(), if leads => match changed {
                 Ok(()) => "state changed",
                 Err(_) => return,
             },

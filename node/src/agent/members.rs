@@ -50,7 +50,7 @@ pub async fn run(cluster: Cluster, machine: Arc<Machine>, own: Own, shutdown: Ca
         }
         let has_others = leads && state.members.len() > 1;
         tokio::select! {
-            changed = states.changed() => if changed.is_err() { return },
+            changed = states.changed(), if leads => if changed.is_err() { return },
             changed = leadership.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(Duration::from_millis(LOOK_MS)), if has_others => {}
             () = shutdown.cancelled() => return,

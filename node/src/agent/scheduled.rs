@@ -42,7 +42,7 @@ pub async fn run(cluster: Cluster, shelf: Shelf, shutdown: CancellationToken) {
             }
         };
         tokio::select! {
-            changed = states.changed(), if rest != Some(RETRY) => if changed.is_err() { return },
+            changed = states.changed(), if leads && rest != Some(RETRY) => if changed.is_err() { return },
             changed = leadership.changed() => if changed.is_err() { return },
             () = rested => {}
             () = shutdown.cancelled() => return,

@@ -15,10 +15,10 @@ use rcgen::PublicKeyData;
 use serde::{Deserialize, Serialize};
 
 use super::authority;
+use super::connection::{Line, connect};
 use super::key::{PublicKey, fingerprint, fingerprint_of};
 use super::membership::{self, Contact, Membership, Trusted};
 use super::token::Token;
-use super::wire::{connect, post};
 use super::{ANY_MEMBER, tls};
 
 const FORMAT: u32 = 1;
@@ -127,8 +127,8 @@ async fn ask(token: &Token, newcomer: &Newcomer<'_>) -> Result<Membership, JoinE
     let mut failed = Vec::new();
     for address in &token.addresses {
         let answer = async {
-            let mut connection = connect(*address, ANY_MEMBER, config.clone(), Timestamp::default()).await?;
-            post(&mut connection, "/join", question.clone()).await
+            let mut line: Line = connect(*address, ANY_MEMBER, config.clone(), Timestamp::default()).await?;
+            line.ask("/join", question.clone()).await
         };
         match answer.await {
             Ok((StatusCode::OK, body)) => return welcomed(token, &body),

@@ -4,10 +4,12 @@
 //! kept in its state, so that every member can admit a node and certify its own next key (`authority`). Who a connection comes from is the name in a
 //! certificate of that authority (`tls`); what has no certificate may only ask to be let in (`join`);
 //! an unclaimed one is taken in by the code on its screen (`adoption`).
+//! Connections are made (`connection`) when they are needed and kept (`ways`); the `wire` is what consensus asks by.
 //! What a task's own node must answer is handed on to it (`relay`). Who votes has connections to the others `ready`.
 
 pub mod adoption;
 pub mod authority;
+mod connection;
 pub mod credentials;
 pub mod join;
 pub mod key;
@@ -17,6 +19,7 @@ pub mod ready;
 pub mod relay;
 pub mod tls;
 pub mod token;
+mod ways;
 pub mod wire;
 
 use model::{NodeId, Timestamp};

@@ -1,253 +1,86 @@
-//! Questions to other members over HTTP/2 and mutual TLS: one connection a member and lane, opened when it is needed.
-
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+//! Questions to other members over HTTP/2 and mutual TLS: one connection a member and lane; and requests handed on to them.
 
 use async_trait::async_trait;
-use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::StatusCode;
 use bytes::Bytes;
 use cluster::{Lane, Target, Wire, WireError};
-use http_body_util::{BodyExt, Limited};
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use model::{NodeId, Timestamp};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
+use model::NodeId;
 
+use super::connection::{Line, Relayed};
 use super::credentials::Held;
-use super::tls::caller;
-use super::{MESSAGE_BYTES_MAX, name};
-
-/// To connect and shake hands, by one address.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection that answers no ping for this long is closed: a cut link says nothing by itself.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// So that a batch of entries is not held up by the window of a slow reader's default.
-const WINDOW: u32 = 4 * 1024 * 1024;
+use super::ways::Ways;
 
 /// The way to the others. Questions fail as unreachable while this node belongs to no cluster.
 #[derive(Clone)]
 pub struct TlsWire {
-    held: Held,
-    ways: Arc<Mutex<Ways>>,
+    lanes: Ways<(NodeId, Lane), Line>,
+    relays: Ways<NodeId, Relayed>,
 }
-
-#[derive(Default)]
-struct Ways {
-    /// What this node shows on those that are open.
-    shown: Option<Arc<ClientConfig>>,
-    open: BTreeMap<Way, Connection>,
-    /// Handshakes under way.
-    connecting: BTreeMap<Way, watch::Receiver<Made>>,
-}
-
-/// What came of a handshake, once it is over.
-type Made = Option<Result<Connection, WireError>>;
-
-/// To whom, and by which of its connections; without a lane, by that of the requests handed on.
-type Way = (NodeId, Option<Lane>);
-
-pub type Connection = SendRequest<Body>;
 
 impl TlsWire {
     pub fn new(held: Held) -> Self {
-        Self { held, ways: Arc::default() }
-    }
-
-    fn ways(&self) -> MutexGuard<'_, Ways> {
-        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// None that shows a key which this node has given up: it is dead, or soon will be.
-    fn kept(&self, way: Way) -> Option<Connection> {
-        let shown = self.held.borrow().as_ref().map(|held| held.client.clone());
-        let mut ways = self.ways();
-        let is_same = match (&ways.shown, &shown) {
-            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-            (before, now) => before.is_none() && now.is_none(),
-        };
-        if !is_same {
-            *ways = Ways { shown, ..Ways::default() };
-        }
-        ways.open.get(&way).filter(|connection| !connection.is_closed()).cloned()
-    }
-
-    fn forget(&self, way: Way) {
-        self.ways().open.remove(&way);
+        Self { lanes: Ways::new(held.clone()), relays: Ways::new(held) }
     }
 
     /// Makes the connection of a lane, if there is none; true if there is one then.
     pub async fn prepare(&self, to: &Target, lane: Lane) -> bool {
-        self.connected(to, Some(lane)).await.is_ok()
+        self.lanes.connected((to.node, lane), to).await.is_ok()
     }
 
     /// A connection for requests handed on to `to`.
-    pub async fn relay(&self, to: &Target) -> Result<Connection, WireError> {
-        let mut connection = self.connected(to, None).await?;
+    pub async fn relay(&self, to: &Target) -> Result<Relayed, WireError> {
+        let mut connection = self.relays.connected(to.node, to).await?;
         match connection.ready().await {
             Ok(()) => Ok(connection),
             Err(error) => {
-                self.forget((to.node, None));
+                self.relays.forget(to.node);
                 Err(WireError::Unreachable(error.to_string()))
             }
         }
-    }
-
-    /// The connection of this way, made if there is none. Whoever asks may give up before it is made: a heartbeat waits
-    /// for a few milliseconds, and on a slow machine a handshake takes longer. So it goes on by itself, and the next
-    /// question finds it.
-    async fn connected(&self, to: &Target, lane: Option<Lane>) -> Result<Connection, WireError> {
-        let way = (to.node, lane);
-        if let Some(connection) = self.kept(way) {
-            return Ok(connection);
-        }
-        let (mut made, begin) = self.attempt(way);
-        if let Some(tell) = begin {
-            let (wire, to) = (self.clone(), to.clone());
-            tokio::spawn(async move {
-                let (shown, made) = wire.connect(&to).await;
-                let mut ways = wire.ways();
-                let is_same =
-                    matches!((&ways.shown, &shown), (Some(now), Some(then)) if Arc::ptr_eq(now, then));
-                if is_same {
-                    ways.connecting.remove(&way);
-                }
-                if let (true, Ok(connection)) = (is_same, &made) {
-                    ways.open.insert(way, connection.clone());
-                }
-                tell.send_replace(Some(made));
-            });
-        }
-        let made = made.wait_for(Option::is_some).await.ok().and_then(|made| made.clone());
-        made.unwrap_or_else(|| Err(WireError::Unreachable("the attempt was given up".to_owned())))
-    }
-
-    /// The handshake under way, or a new one, which the caller has to begin.
-    fn attempt(&self, way: Way) -> (watch::Receiver<Made>, Option<watch::Sender<Made>>) {
-        match self.ways().connecting.entry(way) {
-            Entry::Occupied(under_way) => (under_way.get().clone(), None),
-            Entry::Vacant(free) => {
-                let (tell, made) = watch::channel(None);
-                free.insert(made.clone());
-                (made, Some(tell))
-            }
-        }
-    }
-
-    /// By the first of its addresses that answers; and what was shown there.
-    async fn connect(&self, to: &Target) -> (Option<Arc<ClientConfig>>, Result<Connection, WireError>) {
-        let Some(credentials) = self.held.borrow().clone() else {
-            let reason = "this node belongs to no cluster yet".to_owned();
-            return (None, Err(WireError::Unreachable(reason)));
-        };
-        let known = credentials.known.get(&to.node).copied().unwrap_or_default();
-        let mut failed = "none of its addresses is known".to_owned();
-        for address in &to.addresses {
-            match connect(*address, &name(to.node), credentials.client.clone(), known).await {
-                Ok(connection) => return (Some(credentials.client.clone()), Ok(connection)),
-                Err(reason) => failed = format!("{address}: {reason}"),
-            }
-        }
-        (Some(credentials.client.clone()), Err(WireError::Unreachable(failed)))
     }
 }
 
 #[async_trait]
 impl Wire for TlsWire {
     async fn ask(&self, to: &Target, lane: Lane, question: Bytes) -> Result<Bytes, WireError> {
-        let mut connection = self.connected(to, Some(lane)).await?;
-        if let Err(error) = connection.ready().await {
-            self.forget((to.node, Some(lane)));
-            return Err(WireError::Unreachable(error.to_string()));
+        let way = (to.node, lane);
+        let mut line = self.lanes.connected(way, to).await?;
+        if let Err(error) = line.ready().await {
+            self.lanes.forget(way);
+            return Err(WireError::Unreachable(error));
         }
-        match post(&mut connection, "/ask", question).await {
+        match line.ask("/ask", question).await {
             Ok((StatusCode::OK, answer)) => Ok(answer),
             Ok((status, body)) => {
                 Err(WireError::Unreachable(format!("{status}: {}", String::from_utf8_lossy(&body))))
             }
             Err(error) => {
-                self.forget((to.node, Some(lane)));
+                self.lanes.forget(way);
                 Err(WireError::Broken(error))
             }
         }
     }
 }
 
-/// A connection to whoever answers to `server` at `address`, with a key that is not older than `known`.
-pub async fn connect(
-    address: SocketAddr,
-    server: &str,
-    config: Arc<ClientConfig>,
-    known: Timestamp,
-) -> Result<Connection, String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let server = ServerName::try_from(server.to_owned()).map_err(|error| text(&error))?;
-    let shake = async {
-        let stream = TcpStream::connect(address).await.map_err(|error| text(&error))?;
-        stream.set_nodelay(true).map_err(|error| text(&error))?;
-        let stream =
-            TlsConnector::from(config).connect(server, stream).await.map_err(|error| text(&error))?;
-        let shown = stream.get_ref().1.peer_certificates().and_then(caller);
-        if shown.is_none_or(|shown| shown.since < known) {
-            return Err("it shows a key that was replaced by a newer one".to_owned());
-        }
-        http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING_TIMEOUT)
-            .keep_alive_timeout(PING_TIMEOUT)
-            // One that is kept ready must not turn out to be dead when it is needed.
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| text(&error))
-    };
-    let (connection, driver) = timeout(CONNECT_TIMEOUT, shake)
-        .await
-        .map_err(|_| format!("no answer within {CONNECT_TIMEOUT:?}"))??;
-    // It ends with the last handle, or with the connection, whose end the next question meets.
-    tokio::spawn(async move {
-        if let Err(error) = driver.await {
-            tracing::debug!(%address, %error, "connection to a member ended");
-        }
-    });
-    Ok(connection)
-}
-
-/// Status and body of the answer.
-pub async fn post(
-    connection: &mut Connection,
-    path: &str,
-    body: Bytes,
-) -> Result<(StatusCode, Bytes), String> {
-    let request = Request::post(format!("https://meseta{path}")).body(Body::from(body));
-    let request = request.map_err(|error| error.to_string())?;
-    let answer = connection.send_request(request).await.map_err(|error| error.to_string())?;
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), MESSAGE_BYTES_MAX).collect().await;
-    Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::convert::Infallible;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
+    use axum::body::Body;
     use hyper::server::conn::http2 as server;
     use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use model::Timestamp;
     use model::membership::Authority;
     use rcgen::KeyPair;
     use tokio::net::TcpListener;
-    use tokio::sync::Notify;
+    use tokio::sync::{Notify, watch};
+    use tokio::time::timeout;
     use tokio_rustls::TlsAcceptor;
 
     use super::*;

@@ -113,9 +113,8 @@ impl Line {
         poll_fn(|context| self.requests.poll_ready(context)).await.map_err(|error| text(&error))
     }
 
-    /// Status and text of the answer.
+    /// Status and text of the answer. An error means that it is not known what became of the question.
     pub async fn ask(&mut self, path: &str, question: Bytes) -> Result<(StatusCode, Bytes), String> {
-        self.ready().await?;
         let request =
             Request::post(format!("https://meseta{path}")).body(()).map_err(|error| text(&error))?;
         let (answer, mut body) = self.requests.send_request(request, false).map_err(|error| text(&error))?;

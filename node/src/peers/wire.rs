@@ -222,6 +222,30 @@ mod tests {
         }
     }
 
+    /// Far above the windows of both ends, and above what one frame and one record hold.
+    #[tokio::test]
+    async fn a_snapshot_passes_both_ways() {
+        let authority = authority::create().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Target { node: NodeId(2), addresses: vec![listener.local_addr().unwrap()] };
+        let acceptor = TlsAcceptor::from(credentials(&authority, 2).server);
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let io = TokioIo::new(acceptor.accept(stream).await.unwrap());
+            let echo = |request: axum::http::Request<_>| async move {
+                Ok::<_, Infallible>(axum::http::Response::new(request.into_body()))
+            };
+            server::Builder::new(TokioExecutor::new()).serve_connection(io, service_fn(echo)).await
+        });
+        let snapshot: Bytes = (0..20_000_000u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
+        let wire = wire(&authority);
+        let ask = |question: &Bytes| wire.ask(&target, Lane::Snapshot, question.clone());
+        let small = Bytes::from_static(b"beside it");
+        let (large, beside) = tokio::join!(ask(&snapshot), ask(&small));
+        assert!(large.unwrap() == snapshot);
+        assert_eq!(beside.as_ref(), Ok(&small));
+    }
+
     #[tokio::test]
     async fn another_node_at_the_address_or_another_cluster_is_refused() {
         let authority = authority::create().unwrap();

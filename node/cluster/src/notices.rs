@@ -137,7 +137,8 @@ mod tests {
 
     #[tokio::test]
     async fn entries_take_the_news_along() {
-        let (input, mut output) = stream(&Notices::default());
+        let notices = Notices::default();
+        let (input, mut output) = stream(&notices);
         for request in [request(1, 0), request(1, 2), request(3, 0), request(4, 0), request(5, 1)] {
             input.unbounded_send(request).unwrap();
         }
@@ -147,7 +148,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_notice_alone_is_held_for_a_moment() {
-        let (input, mut output) = stream(&Notices::default());
+        let notices = Notices::default();
+        let (input, mut output) = stream(&notices);
         input.unbounded_send(request(1, 0)).unwrap();
         assert_eq!(at_once(&mut output), None);
         assert_eq!(told(&output.next().await.unwrap()), (1, 0));
@@ -169,7 +171,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_request_of_a_stream_is_not_held() {
-        let (input, mut output) = stream(&Notices::default());
+        let notices = Notices::default();
+        let (input, mut output) = stream(&notices);
         input.unbounded_send(request(1, 0)).unwrap();
         drop(input);
         assert_eq!(at_once(&mut output), Some((1, 0)));

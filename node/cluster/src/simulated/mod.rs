@@ -79,10 +79,11 @@ impl Server {
         // What it shows does not matter: whoever simulates stamps the commands.
         let machine = Machine::new(stored, keep, Arc::new(ClusterClock::new()));
         let state = machine.watch();
-        let raft =
-            openraft::Raft::new(node.0, raft_config, Network::new(wire, Notices::default()), log, machine)
-                .await
-                .map_err(|error| failed(&error))?;
+        // Nobody says that it waits for a commit: every notice is held for its moment.
+        let network = Network::new(wire, Notices::default());
+        let raft = openraft::Raft::new(node.0, raft_config, network, log, machine)
+            .await
+            .map_err(|error| failed(&error))?;
         if first && !raft.is_initialized().await.map_err(|error| failed(&error))? {
             let alone = Members::from([(node.0, Peer::default())]);
             raft.initialize(alone).await.map_err(|error| failed(&error))?;

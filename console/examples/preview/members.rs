@@ -51,6 +51,7 @@ pub fn shown(state: &State) -> Vec<MemberStatus> {
         product_version: "0.1.0".into(),
         tasks: 2,
         availability: member.availability,
+        losses: member.losses.clone(),
         attributes: member.attributes.clone(),
         is_self: *id == NODE,
     };

@@ -61,6 +61,9 @@ pub struct MemberStatus {
     /// Live tasks on it.
     pub tasks: usize,
     pub availability: Availability,
+    /// Cluster times at which it was lost lately, oldest first: why it is quarantined.
+    #[serde(serialize_with = "as_texts")]
+    pub losses: Vec<Timestamp>,
     /// Its own and those the operator gave it.
     pub attributes: BTreeMap<String, String>,
     pub is_self: bool,
@@ -72,6 +75,10 @@ pub(super) fn as_text<S: serde::Serializer>(
     to: S,
 ) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
+}
+
+fn as_texts<S: serde::Serializer>(values: &[Timestamp], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(values.iter().map(ToString::to_string))
 }
 
 pub(super) fn as_dates<S: serde::Serializer>(value: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {

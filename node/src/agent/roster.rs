@@ -36,6 +36,7 @@ pub fn members(cluster: &Cluster) -> Vec<MemberStatus> {
             product_version: node.map(|node| node.product_version.clone()).unwrap_or_default(),
             tasks: tasks_on(&state, *id),
             availability: member.availability,
+            losses: member.losses.clone(),
             attributes: node.map(|node| node.attributes.clone()).unwrap_or_default(),
             is_self: *id == cluster.node(),
         }

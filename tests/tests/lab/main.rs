@@ -7,6 +7,7 @@ mod faults;
 mod keys;
 mod lease;
 mod one;
+mod quarantine;
 mod recovery;
 mod several;
 mod strangers;

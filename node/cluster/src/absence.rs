@@ -12,14 +12,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Assignment, Cluster, Server};
 use crate::message::{Answer, Ask, decode, encode};
-use crate::stream::Holders;
+use crate::stream::{Holders, OUT_OF_TOUCH_MS};
 use crate::types::TokioRuntime;
 use crate::wire::{Lane, Target};
 use crate::worker::targets;
 
 const LOOK: Duration = Duration::from_secs(1);
-/// Without a word of a leader.
-const SILENT_MS: u64 = 3_000;
 /// For a snapshot of the state.
 const WRITING: Duration = Duration::from_secs(5);
 /// For one answer.
@@ -33,7 +31,7 @@ impl Cluster {
         loop {
             sleep(LOOK).await;
             let leads = self.leadership().borrow().is_self;
-            if leads || self.now().ms_since(self.heard().max(begun)) < SILENT_MS {
+            if leads || self.now().ms_since(self.heard().max(begun)) < OUT_OF_TOUCH_MS {
                 continue;
             }
             for target in targets(self.node(), &self.members(), &self.state(), &contacts).all {

@@ -44,6 +44,7 @@ pub use membership::{Member, Progress};
 pub use observer::Leadership;
 pub use propose::{COMMAND_BYTES_MAX, Proposal};
 pub use recovery::order as order_recovery;
+pub use stream::OUT_OF_TOUCH_MS;
 pub use wire::{Lane, NoWire, Target, Wire, WireError};
 
 #[cfg(test)]

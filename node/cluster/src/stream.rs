@@ -22,6 +22,8 @@ use crate::types::{Entry, TokioRuntime};
 
 /// How long a question is held. A leader must hear of its members more often than it takes them for lost.
 pub const HOLD: Duration = Duration::from_millis(500);
+/// Who has heard of no majority for so long may know less than others: several heartbeats, and the longest election.
+pub const OUT_OF_TOUCH_MS: u64 = 3_000;
 
 /// Where a member without the log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

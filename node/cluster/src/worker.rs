@@ -24,7 +24,7 @@ use crate::membership::{Member, members_of};
 use crate::message::{Answer, Ask, decode, encode};
 use crate::observer::{Leadership, Types};
 use crate::snapshot;
-use crate::stream::{HOLD, News, Seen};
+use crate::stream::{HOLD, News, OUT_OF_TOUCH_MS, Seen};
 use crate::types::TokioRuntime;
 use crate::wire::{Lane, Target, Wire};
 
@@ -32,8 +32,6 @@ use crate::wire::{Lane, Target, Wire};
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A snapshot of the largest state over a slow line.
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(120);
-/// A server that has heard of no majority for so long may know less than others.
-const SILENT_MS_MAX: u64 = 3_000;
 /// Wait after a server that could not be asked; as long again for each that failed before it, up to a bound.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRIES_MAX: u32 = 20;
@@ -147,7 +145,7 @@ impl Stream {
         let target =
             target.ok_or_else(|| Unheard::Elsewhere("nobody is known who could say it".to_owned()))?;
         let (news, snapshot) = self.ask(target).await.map_err(|reason| elsewhere(target, &reason))?;
-        let is_stale = news.silent_ms.is_none_or(|ms| ms > SILENT_MS_MAX);
+        let is_stale = news.silent_ms.is_none_or(|ms| ms > OUT_OF_TOUCH_MS);
         self.take(news, &snapshot).await.map_err(|error| {
             Unheard::Unusable(format!("what node {} told cannot be applied: {error}", target.node))
         })?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cluster::{Cluster, Proposal, ProposeError};
+use cluster::{Cluster, OUT_OF_TOUCH_MS, Proposal, ProposeError};
 use console::adoption::{AdoptError, Adoptable, Adoption, UnclaimedNode};
 use console::{
     Backend, BackupError, BackupFile, BackupWish, ClaimError, DnsStatus, Invitation, InviteError, JoinError,
@@ -35,9 +35,6 @@ use crate::dns::Dns;
 use crate::init::protocol::ToInit;
 use crate::peers::authority;
 use crate::proxy;
-
-/// Several heartbeats of a leader, and the longest election.
-const IN_TOUCH_MS: u64 = 3_000;
 
 /// Name of the account that a claim makes.
 pub(super) const ADMINISTRATOR: &str = "admin";
@@ -97,7 +94,7 @@ fn out_of_touch_s(cluster: &Cluster) -> Option<u64> {
         return None;
     }
     let silent_ms = cluster.silent_ms().unwrap_or_else(|| cluster.now().ms_since(state.now));
-    (silent_ms >= IN_TOUCH_MS).then_some(silent_ms / 1_000)
+    (silent_ms >= OUT_OF_TOUCH_MS).then_some(silent_ms / 1_000)
 }
 
 #[async_trait::async_trait]

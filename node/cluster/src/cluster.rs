@@ -29,7 +29,6 @@ use crate::worker::{self, Stream};
 /// of `propose` by a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Metrics {
-    pub last_log: Option<u64>,
     pub applied: Option<u64>,
     pub snapshot: Option<u64>,
     pub purged: Option<u64>,
@@ -290,7 +289,6 @@ impl Cluster {
         let metrics = metrics.borrow_watched();
         let bytes = |name| fs::metadata(self.0.dir.join(name)).map_or(0, |file| file.len());
         Metrics {
-            last_log: metrics.last_log_index,
             applied: metrics.last_applied.map(|id| id.index),
             snapshot: metrics.snapshot.map(|id| id.index),
             purged: metrics.purged.map(|id| id.index),
